@@ -1,0 +1,71 @@
+#!/usr/bin/env node
+// Compiles native/src/*.cc into build/framekeep.node with the system's C++ compiler and the Node-API headers from npm:
+// no node-gyp, no Python, nothing downloaded. Recompiles only what changed.
+//
+//   node native/build.mjs              the addon
+//   node native/build.mjs --record     build/framekeep-record.node: records every store, flush and fence (tests)
+//   node native/build.mjs --sanitize   build/framekeep-asan.node: address and undefined-behaviour sanitizers
+//   CXX=aarch64-linux-gnu-g++ node native/build.mjs --out native/prebuilt/linux-arm64/framekeep.node
+import { execFile, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const args = process.argv.slice(2);
+const flavour = args.includes('--sanitize') ? 'asan' : args.includes('--record') ? 'record' : '';
+const outArg = args.indexOf('--out');
+const cxx = process.env.CXX ?? ['c++', 'g++', 'clang++'].find((c) => spawnSync(c, ['--version']).status === 0);
+if (cxx === undefined) {
+  console.error('framekeep: no C++ compiler found\n  install one: apt-get install g++');
+  process.exit(1);
+}
+const objects = join(root, 'build', 'obj' + (flavour && `-${flavour}`) + (outArg >= 0 ? `-${basename(cxx)}` : ''));
+const target = outArg >= 0 ? join(root, args[outArg + 1]) : join(root, 'build', `framekeep${flavour && `-${flavour}`}.node`);
+mkdirSync(objects, { recursive: true });
+mkdirSync(dirname(target), { recursive: true });
+
+const src = join(root, 'native', 'src');
+const flags = ['-std=c++17', '-fPIC', '-fvisibility=hidden', '-fno-exceptions', '-fno-rtti', '-Wall', '-Wextra', '-Werror=return-type',
+  '-DNAPI_VERSION=8', '-DNODE_ADDON_API_DISABLE_CPP_EXCEPTIONS', '-DNAPI_DISABLE_CPP_EXCEPTIONS', '-DBUILDING_NODE_EXTENSION',
+  `-I${join(root, 'node_modules/node-api-headers/include')}`, `-I${join(root, 'node_modules/node-addon-api')}`,
+  ...(flavour === 'asan' ? ['-O1', '-g', '-fsanitize=address,undefined', '-fno-omit-frame-pointer'] : ['-O2', '-g1']),
+  ...(flavour === 'record' ? ['-DFRAMEKEEP_RECORD'] : [])];
+
+const newer = (a, b) => !existsSync(b) || statSync(a).mtimeMs > statSync(b).mtimeMs;
+// The headers a source reaches, so that a change in one recompiles what includes it.
+function headersOf(file, seen = new Set()) {
+  for (const [, name] of readFileSync(file, 'utf8').matchAll(/^#include "([^"]+)"/gm)) {
+    const path = join(src, name);
+    if (existsSync(path) && !seen.has(path)) { seen.add(path); headersOf(path, seen); }
+  }
+  return seen;
+}
+const sources = readdirSync(src).filter((f) => f.endsWith('.cc')).map((f) => join(src, f));
+const script = fileURLToPath(import.meta.url);
+const stale = sources.filter((s) => {
+  const o = join(objects, basename(s, '.cc') + '.o');
+  return newer(s, o) || newer(script, o) || [...headersOf(s)].some((h) => newer(h, o));
+});
+const queue = [...stale];
+let failed = false;
+await Promise.all(Array.from({ length: Math.min(availableParallelism(), queue.length) }, async () => {
+  for (let s = queue.shift(); s !== undefined && !failed; s = queue.shift()) {
+    try {
+      const { stderr } = await run(cxx, [...flags, '-c', s, '-o', join(objects, basename(s, '.cc') + '.o')]);
+      if (stderr) console.error(stderr);
+    } catch (error) { failed = true; console.error(error.stderr ?? error.message); }
+  }
+}));
+if (failed) process.exit(1);
+const objectFiles = sources.map((s) => join(objects, basename(s, '.cc') + '.o'));
+if (stale.length > 0 || objectFiles.some((o) => newer(o, target))) {
+  const half = `${target}.${process.pid}`;  // a running switch keeps its old inode
+  const link = spawnSync(cxx, ['-shared', '-o', half, ...objectFiles, '-ldl', '-static-libgcc', '-static-libstdc++',
+    ...(flavour === 'asan' ? ['-fsanitize=address,undefined'] : [])], { encoding: 'utf8' });
+  if (link.status !== 0) { console.error(link.stderr); process.exit(1); }
+  renameSync(half, target);
+}
