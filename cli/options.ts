@@ -1,0 +1,156 @@
+/**
+ * What each subcommand gets: its options, parsed and checked, defaults filled in. The bodies (cli/up.ts, cli/export.ts, …)
+ * are written against these shapes; cli/table.ts says how they are spelt on the command line and in a configuration
+ * file, and cli/values.ts how a text becomes a value.
+ */
+
+/** Understood by every subcommand. */
+export interface CommonOptions {
+  /** Machine-readable output: JSON on standard output, errors as JSON on standard error. */
+  json: boolean;
+  /** Show the stack of an error. */
+  debug: boolean;
+}
+
+/** `kind:name[,option=value…]`, as in `xdp:eth1,queue=2`. */
+export interface PortSpec {
+  /** One of PORT_KINDS in cli/values.ts; whether it can be opened is found out by the port itself. */
+  kind: string;
+  /** Interface, file or pipe name, as written. */
+  name: string;
+  /** Everything after the name, keys and values as written; the port kind checks them. */
+  options: Record<string, string>;
+  /** The whole specification on one line, for messages and for the pool's port table. */
+  text: string;
+}
+
+/** `NAME`, `NAME:in` or `NAME:out`: keep only what this port received, sent, or both. */
+export interface KeepPort {
+  name: string;
+  direction: 'in' | 'out' | 'both';
+}
+
+/** A moment for `--from` and `--to`. */
+export interface Moment {
+  /** false: `ns` counts from 1970-01-01 UTC. true: `ns` is added to the newest frame's time (`-10s` → -10^10). */
+  relative: boolean;
+  ns: bigint;
+}
+
+/** What a pool must survive; an operator may force one (docs/promises.md). */
+export type Durability = 'power' | 'kernel' | 'process';
+
+/** What is kept, and where; shared by `up` and `demo`. */
+export interface KeepOptions {
+  /** Path of the pool file or device. Default for `up`: /dev/shm/framekeep-NAME.pool. */
+  pool: string;
+  /** Size of a pool file that has to be created, in bytes; ignored for one that exists. */
+  poolSize: number;
+  /** pcap-filter expression; '' keeps every frame, null none. */
+  keep: string | null;
+}
+
+export interface UpOptions extends CommonOptions, KeepOptions {
+  /** In the order given: configuration file first, then the command line. */
+  ports: PortSpec[];
+  /** Bytes of one buffer of a pool that has to be created. */
+  chunk: 2048 | 4096;
+  /** Empty: all ports. */
+  keepPorts: KeepPort[];
+  /** Most bytes kept of a frame; 0: all. */
+  snap: number;
+  /** 1 in so many selected frames is kept; 1: each. */
+  sample: number;
+  /** Forward a frame only after its record is durable. */
+  commitBeforeForward: boolean;
+  /** Forced durability mode; undefined: what the medium gives. */
+  durability: Durability | undefined;
+  /** Seconds until an unseen address is forgotten; 0: never. */
+  ageing: number;
+  /** Entries of the forwarding table. */
+  fdbSize: number;
+  /** Learn and look up per VLAN. */
+  vlanAware: boolean;
+  /** `learning`, `hub`, or the absolute path of a module file. */
+  logic: string;
+  /** Forward 01:80:C2:00:00:00–0F, which 802.1D reserves. */
+  forwardReserved: boolean;
+  /** Longest and shortest frame forwarded, in bytes without FCS. */
+  maxFrame: number;
+  minFrame: number;
+  /** The switch's name: lower-case letters, digits, `-`, `_`, `.`. */
+  name: string;
+  /** Take an interface that carries the default route. */
+  force: boolean;
+  /** Seconds between two lines of counters; 0: none. */
+  stats: number;
+  /** No progress on standard error; errors still. */
+  quiet: boolean;
+  /** Seconds after which the switch stops; undefined: never. */
+  duration: number | undefined;
+  /** Stop when every replay and gen port has finished. */
+  once: boolean;
+  /** The configuration file that was read, for messages. */
+  config: string | undefined;
+}
+
+/** What `npm start` runs: the captures of this repository, switched at their own pace. */
+export interface DemoOptions extends CommonOptions, KeepOptions {
+  /** Capture files to replay, one port each; empty: those under captures/. */
+  captures: string[];
+  /** Factor on the recorded pace: 2 is twice as fast; 0 is as fast as it goes. */
+  speed: number;
+  /** true: stop after one pass. undefined: on a terminal go round until interrupted, otherwise one pass. */
+  once: boolean | undefined;
+  quiet: boolean;
+}
+
+export interface InspectOptions extends CommonOptions {
+  pool: string;
+  /** A table of the boots, each with its ports and gaps, instead of the summary alone. */
+  boots: boolean;
+}
+
+export interface VerifyOptions extends CommonOptions {
+  pool: string;
+  /** Say nothing; the exit code is the answer. */
+  quiet: boolean;
+}
+
+export interface ExportOptions extends CommonOptions {
+  pool: string;
+  /** Path, or '-' for standard output (never a terminal: the frame refuses that). */
+  write: string;
+  /** pcap-filter expression over the kept frames; '' exports all. */
+  filter: string;
+  format: 'pcapng' | 'pcap';
+  from: Moment | undefined;
+  to: Moment | undefined;
+  /** Port names or specifications; empty: all. */
+  ports: string[];
+  /** A boot's number as `inspect` shows it, or the newest; undefined: all. */
+  boot: number | 'last' | undefined;
+  /** The newest so many frames of what the other options select; undefined: all. */
+  last: number | undefined;
+  /** Most bytes exported of a frame; 0: all that was kept. */
+  snap: number;
+  /** undefined: a progress bar when standard error is a terminal and it takes long. */
+  progress: boolean | undefined;
+}
+
+export interface CreateOptions extends CommonOptions {
+  pool: string;
+  /** Bytes; 0: the whole device (only for devices). */
+  size: number;
+  chunk: 2048 | 4096;
+  lanes: number;
+  /** Boots the pool's boot table holds. */
+  boots: number;
+  /** Overwrite a pool that holds frames; never one that a process holds. */
+  force: boolean;
+}
+
+export interface DoctorOptions extends CommonOptions {
+  /** Files, directories or devices a pool might live on; empty: the usual places. */
+  paths: string[];
+}
