@@ -1,2 +1,6 @@
 /** The typed face of the native layer. Nothing outside this folder loads the addon. */
 export * from './error.js';
+export * from './memory.js';
+export * from './persist.js';
+export * from './poll.js';
+export * from './medium.js';

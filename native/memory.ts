@@ -1,0 +1,80 @@
+/** Mappings of pool files and of memory; file locks and space. */
+import { addon } from './addon.js';
+import { FramekeepError, errnoName } from './error.js';
+
+/** Memory mapped into this thread, seen as segments of at most 1 GiB; `address >>> 30` selects the segment. */
+export interface Mapping {
+  /** What native calls know it by, in this thread only. */
+  readonly id: number;
+  readonly bytes: number;
+  readonly segments: readonly ArrayBuffer[];
+}
+
+/** What `mapFile` failed with; the caller says it in the user's words. */
+export class MapError extends Error {
+  readonly errno: number;
+  constructor(errno: number) { super(errnoName(errno)); this.errno = errno; }
+}
+
+/**
+ * Maps `bytes` bytes of an open file, shared.
+ * @param options.offset  where to begin, a multiple of the medium's page; 0 by default
+ * @param options.sync  MAP_SYNC (linux/mman.h): only a DAX file accepts it
+ * @throws MapError with the negative errno
+ */
+export function mapFile(fd: number, bytes: number, options: { offset?: number; writable?: boolean; sync?: boolean; populate?: boolean } = {}): Mapping {
+  const flags = (options.writable ? 1 : 0) | (options.sync ? 2 : 0) | (options.populate ? 4 : 0);
+  const result = addon['mapFile'](fd, options.offset ?? 0, bytes, flags);
+  if (typeof result === 'number') throw new MapError(result);
+  return result;
+}
+
+/** A memfd (tmpfs, unnamed) of `bytes` bytes, all of them reserved; the descriptor is closed when the thread ends. */
+export function memoryFile(name: string, bytes: number): number {
+  const fd: number = addon['memoryFile'](name, bytes);
+  if (fd < 0) {
+    throw new FramekeepError('E_MEMORY', `${bytes} bytes of memory for ${name} cannot be had: ${errnoName(fd)}`,
+      'make the pool smaller (--pool-size) or free memory');
+  }
+  return fd;
+}
+
+/** A memory-backed mapping that nothing else shares. */
+export function mapMemory(name: string, bytes: number): Mapping {
+  return mapFile(memoryFile(name, bytes), bytes, { writable: true });
+}
+
+/** Unmaps it and detaches its ArrayBuffers: a late access throws instead of faulting. */
+export function unmap(mapping: Mapping): void {
+  addon['unmap'](mapping.id, mapping.segments);
+}
+
+/** Takes the file's exclusive lock (released with the last descriptor, however the process ends). False: somebody has it. */
+export function lockFile(fd: number): boolean {
+  const result: number = addon['lockFile'](fd);
+  if (result === 0) return true;
+  if (result === -11 || result === -13) return false;
+  throw new FramekeepError('E_LOCK', `the file cannot be locked: ${errnoName(result)}`, 'use a file system that supports fcntl locks');
+}
+
+/** Whether another process (or another open of the file) holds its lock. */
+export function lockHeld(fd: number): boolean {
+  return addon['lockHeld'](fd) === 1;
+}
+
+/** Reserves the space of a file. @returns 0 or a negative errno (-28: ENOSPC) */
+export function reserve(fd: number, bytes: number): number {
+  return addon['reserve'](fd, bytes);
+}
+
+/** Zeroed memory for the four rings of a port that no kernel fills; layout in native/src/soft_rings.h and switch/ring.ts. */
+export function softRings(size: number): Mapping {
+  const result = addon['softRings'](size);
+  if (typeof result === 'number') throw new FramekeepError('E_MEMORY', `memory for rings of ${size} cannot be had: ${errnoName(result)}`, 'use smaller rings');
+  return result;
+}
+
+/** Closes a descriptor that the native layer opened. */
+export function closeFd(fd: number): void {
+  addon['closeFd'](fd);
+}

@@ -1,0 +1,29 @@
+// The index record as C++ sees it. docs/format.md and logger/format.ts say the same; test/10-format.test.ts holds the
+// three to each other through `layoutOf`.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace framekeep {
+
+struct IndexRecord {            // 32 bytes, little-endian, two to a cache line, at an address that is a multiple of 32
+  uint32_t generation;          // sequence = generation * slots + slot; 0: never written
+  uint32_t buffer;              // number of the pool buffer that holds the frame (or this part of it)
+  uint64_t timestamp;           // ns since 1970-01-01T00:00:00Z
+  uint16_t offset;              // where the frame begins within the buffer, bytes
+  uint16_t kept;                // bytes kept in this buffer
+  uint16_t wire_low;            // length on the wire, low 16 bits
+  uint8_t ingress;              // port number within the boot's port table
+  uint8_t verdict;              // egress port number, or a code: see format.ts
+  uint16_t boot;                // low 16 bits of the boot id
+  uint8_t flags;
+  uint8_t wire_high;            // length on the wire, bits 16–23
+  uint32_t crc;                 // CRC-32C, see docs/format.md
+};
+static_assert(sizeof(IndexRecord) == 32 && offsetof(IndexRecord, timestamp) == 8 && offsetof(IndexRecord, offset) == 16 &&
+              offsetof(IndexRecord, boot) == 24 && offsetof(IndexRecord, crc) == 28, "docs/format.md");
+
+constexpr uint8_t kFlagFrameCrc = 0x08;   // the record's CRC also covers the kept bytes
+constexpr uint32_t kNoBuffer = 0xFFFFFFFFu;
+
+}  // namespace framekeep

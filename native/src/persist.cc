@@ -1,0 +1,292 @@
+// The commit: makes a burst of kept frames durable and findable, in one native call.
+//
+//   1  flush every line of every kept frame (the NIC may have put it into the cache: DDIO)      frame bytes
+//   2  fence
+//   3  write the 32-byte records, CRC in hardware, past the cache                               index records
+//   4  fence
+//   5  only now do the buffers of the replaced records go back to the caller                    evicted[]
+//
+// Exactly two fences a burst, and exactly the touched lines: counted, and asserted in the tests.
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+#include <cerrno>
+#include "addon.h"
+#include "crc32c.h"
+#include "door.h"
+#include "log_context.h"
+
+namespace framekeep {
+
+LogContext::~LogContext() { if (memory) munmap(memory, memory_bytes); }
+
+namespace {
+
+enum Counter { kNextSequence, kRecords, kLines, kFences, kBytes, kCounters };
+
+uint64_t Now(clockid_t id) { timespec t; clock_gettime(id, &t); return uint64_t(t.tv_sec) * 1000000000u + uint64_t(t.tv_nsec); }
+
+// Keeps wall_offset unless the clocks have drifted by more than 1 us: two readings differ by some 30 ns even when nothing
+// moved, and times of one boot should not go backwards for that.
+void FollowWallClock(LogContext& log) {
+  int64_t offset = int64_t(Now(CLOCK_REALTIME)) - int64_t(Now(CLOCK_MONOTONIC));
+  int64_t drift = offset - log.wall_offset;
+  if (drift > 1000 || drift < -1000) log.wall_offset = offset;
+}
+
+// msync of the pages that [from, to) touches.
+int SyncPages(uint8_t* from, uint8_t* to) {
+  uintptr_t page = uintptr_t(sysconf(_SC_PAGESIZE)), a = uintptr_t(from) & ~(page - 1);
+  return msync(reinterpret_cast<void*>(a), uintptr_t(to) - a, MS_SYNC) ? -errno : 0;
+}
+
+template <class Crc> inline uint32_t RecordCrc(uint32_t seed, uint32_t slot, const IndexRecord& r) {
+  const auto* w = reinterpret_cast<const uint64_t*>(&r);
+  uint32_t c = Crc::Half(seed, slot);
+  c = Crc::Word(c, w[0]); c = Crc::Word(c, w[1]); c = Crc::Word(c, w[2]);
+  return Crc::Half(c, static_cast<uint32_t>(w[3]));
+}
+
+template <FlushMethod M, class Crc> int Commit(LogContext& log, uint32_t n) {
+  constexpr bool stream = M == kClwb || M == kClflushopt || M == kClflush;
+  const uint64_t mask = (uint64_t(1) << log.chunk_shift) - 1;
+  uint64_t lines = 0, bytes = 0;
+  uint8_t *lowest = nullptr, *highest = nullptr;
+  for (uint32_t i = 0; i < n; i++) {
+    KeepEntry& e = log.entries[i];
+    uint64_t addr = uint64_t(e.addr_high) << 32 | e.addr_low;
+    uint8_t* frame = log.source + addr;
+    if (log.copies) {
+      uint8_t* to = log.buffers + (uint64_t(e.buffer) << log.chunk_shift);
+      DoorStore(to, frame, e.kept);
+      frame = to;
+    }
+    lines += DoorFlush<M>(frame, e.kept);
+    bytes += e.kept;
+    if constexpr (M == kMsync) {
+      if (!lowest || frame < lowest) lowest = frame;
+      if (frame + e.kept > highest) highest = frame + e.kept;
+    }
+  }
+  if constexpr (M == kMsync) { if (n) if (int r = SyncPages(lowest, highest)) return r; }
+  DoorFence();
+
+  FollowWallClock(log);
+  const uint32_t first = log.slot;
+  bool wrapped = false;
+  for (uint32_t i = 0; i < n; i++) {
+    const KeepEntry& e = log.entries[i];
+    uint64_t addr = uint64_t(e.addr_high) << 32 | e.addr_low;
+    IndexRecord r;
+    r.generation = uint32_t(log.generation + 1);
+    r.buffer = log.copies ? e.buffer : uint32_t(addr >> log.chunk_shift);
+    r.timestamp = (uint64_t(e.stamp_high) << 32 | e.stamp_low) + uint64_t(log.wall_offset);
+    r.offset = log.copies ? 0 : uint16_t(addr & mask);
+    r.kept = uint16_t(e.kept);
+    r.wire_low = uint16_t(e.wire); r.wire_high = uint8_t(e.wire >> 16);
+    r.ingress = uint8_t(e.tags); r.verdict = uint8_t(e.tags >> 8); r.flags = uint8_t(e.tags >> 16);
+    r.boot = log.boot;
+    r.crc = 0;
+    if (log.frame_crc) r.flags |= kFlagFrameCrc;
+    uint32_t c = RecordCrc<Crc>(log.seed, log.slot, r);
+    if (log.frame_crc) c = Crc32cBytes<Crc>(c, log.buffers + (uint64_t(r.buffer) << log.chunk_shift) + r.offset, r.kept);
+    r.crc = ~c;
+    auto* to = reinterpret_cast<uint64_t*>(log.index + uint64_t(log.slot) * sizeof(IndexRecord));
+    const auto* from = reinterpret_cast<const uint64_t*>(&r);
+    for (int w = 0; w < 4; w++) DoorStore64<stream>(to + w, from[w]);
+    if constexpr (!stream && M != kNone && M != kMsync) DoorFlushLine<M>(to);
+    log.evicted[i] = log.slot_buffer[log.slot];
+    log.slot_buffer[log.slot] = r.buffer;
+    if (++log.slot == log.slots) { log.slot = 0; log.generation++; wrapped = true; }
+  }
+  if constexpr (M == kMsync) {
+    const size_t size = sizeof(IndexRecord);
+    int r = 0;
+    if (n) {
+      if (wrapped && log.slot) r = SyncPages(log.index, log.index + log.slot * size);
+      if (!r) r = SyncPages(log.index + first * size, log.index + (wrapped ? log.slots : log.slot) * size);
+    }
+    if (r) return r;
+  }
+  DoorFence();
+
+  log.counters[kNextSequence] = double(log.generation) * log.slots + log.slot;
+  log.counters[kRecords] += n;
+  log.counters[kLines] += double(lines);
+  log.counters[kFences] += 2;
+  log.counters[kBytes] += double(bytes);
+  return 0;
+}
+
+template <class Crc> int CommitBy(LogContext& log, uint32_t n) {
+  switch (log.method) {
+    case kClwb: return Commit<kClwb, Crc>(log, n);
+    case kClflushopt: return Commit<kClflushopt, Crc>(log, n);
+    case kClflush: return Commit<kClflush, Crc>(log, n);
+    case kDcCvap: return Commit<kDcCvap, Crc>(log, n);
+    case kMsync: return Commit<kMsync, Crc>(log, n);
+    default: return Commit<kNone, Crc>(log, n);
+  }
+}
+
+// logOpen(indexMapping, indexOffset, buffersMapping, sourceMapping, Float64Array options, uuidAndLane bytes)
+//   options: chunkShift, slots, maxBatch, copies, frameCrc, method, boot, nextSequence
+napi_value LogOpen(napi_env env, napi_callback_info info) {
+  Args<6> a(env, info);
+  Mapping *index = a.mapping(0), *buffers = a.mapping(2), *source = a.mapping(3);
+  size_t n = 0, seed_bytes = 0;
+  auto* o = reinterpret_cast<double*>(a.bytes(4, &n));
+  const uint8_t* seed = a.bytes(5, &seed_bytes);
+  if (!index || !buffers || !source || n < 8 * sizeof(double)) return Int(env, -EINVAL);
+  auto log = std::make_unique<LogContext>();
+  log->index = index->base + a.u64(1);
+  log->buffers = buffers->base;
+  log->source = source->base;
+  log->chunk_shift = uint32_t(o[0]); log->slots = uint32_t(o[1]); log->max_batch = uint32_t(o[2]);
+  log->copies = o[3] != 0; log->frame_crc = o[4] != 0;
+  log->method = FlushMethod(uint32_t(o[5])); log->boot = uint16_t(uint32_t(o[6]));
+  log->generation = uint64_t(o[7]) / log->slots; log->slot = uint32_t(uint64_t(o[7]) % log->slots);
+  log->hardware_crc = CpuHasCrc32c();
+  log->seed = log->hardware_crc ? Crc32cBytes<HardwareCrc>(~0u, seed, seed_bytes) : Crc32cBytes<TableCrc>(~0u, seed, seed_bytes);
+  log->wall_offset = int64_t(Now(CLOCK_REALTIME)) - int64_t(Now(CLOCK_MONOTONIC));
+  size_t entries = size_t(log->max_batch) * sizeof(KeepEntry), evicted = (size_t(log->max_batch) * 4 + 63) & ~size_t(63);
+  size_t slots = (size_t(log->slots) * 4 + 63) & ~size_t(63), counters = 64;
+  log->memory_bytes = entries + evicted + slots + counters;
+  void* m = mmap(nullptr, log->memory_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (m == MAP_FAILED) { log->memory = nullptr; return Int(env, -errno); }
+  log->memory = static_cast<uint8_t*>(m);
+  log->entries = reinterpret_cast<KeepEntry*>(log->memory);
+  log->evicted = reinterpret_cast<uint32_t*>(log->memory + entries);
+  log->slot_buffer = reinterpret_cast<uint32_t*>(log->memory + entries + evicted);
+  log->counters = reinterpret_cast<double*>(log->memory + entries + evicted + slots);
+  log->counters[kNextSequence] = o[7];
+  memset(log->slot_buffer, 0xFF, size_t(log->slots) * 4);
+  napi_value result = Obj(env);
+  Set(env, result, "id", Num(env, double(a.state->logs.size())));
+  Set(env, result, "entries", View(env, log->entries, entries));
+  Set(env, result, "evicted", View(env, log->evicted, size_t(log->max_batch) * 4));
+  Set(env, result, "slotBuffer", View(env, log->slot_buffer, size_t(log->slots) * 4));
+  Set(env, result, "counters", View(env, log->counters, kCounters * sizeof(double)));
+  a.state->logs.push_back(std::move(log));
+  return result;
+}
+
+// logCommit(id, count) → 0 or negative errno. Hot: one call a burst.
+napi_value LogCommit(napi_env env, napi_callback_info info) {
+  Args<2> a(env, info);
+  uint32_t id = a.u32(0), n = a.u32(1);
+  if (id >= a.state->logs.size() || !a.state->logs[id] || n > a.state->logs[id]->max_batch) return Int(env, -EINVAL);
+  LogContext& log = *a.state->logs[id];
+  return Int(env, log.hardware_crc ? CommitBy<HardwareCrc>(log, n) : CommitBy<TableCrc>(log, n));
+}
+
+// logClose(id, entries, evicted, slotBuffer, counters): detaches the views and frees the lane's volatile memory.
+napi_value LogClose(napi_env env, napi_callback_info info) {
+  Args<5> a(env, info);
+  uint32_t id = a.u32(0);
+  for (size_t i = 1; i < a.count && i < 5; i++) Detach(env, a.v[i]);
+  if (id < a.state->logs.size()) a.state->logs[id].reset();
+  return Int(env, 0);
+}
+
+// Checks a lane's records.  result[slot]: 0 never written (all zero), 1 valid, 2 torn or damaged, 3 valid but its buffer lies past the given bytes
+template <class Crc> uint32_t Scan(const uint8_t* index, uint32_t slots, const uint8_t* buffers, uint64_t buffers_bytes,
+                                   uint32_t seed, uint32_t chunk_shift, uint64_t count, uint8_t* result) {
+  uint32_t valid = 0;
+  for (uint32_t slot = 0; slot < slots; slot++) {
+    IndexRecord r;
+    memcpy(&r, index + size_t(slot) * sizeof r, sizeof r);
+    uint64_t w[4]; memcpy(w, &r, sizeof w);
+    if (!(w[0] | w[1] | w[2] | w[3])) { result[slot] = 0; continue; }
+    result[slot] = 2;
+    if (!r.generation || r.buffer >= count || uint64_t(r.offset) + r.kept > (uint64_t(1) << chunk_shift)) continue;
+    uint32_t crc = r.crc, c = RecordCrc<Crc>(seed, slot, r);
+    if (r.flags & kFlagFrameCrc) {
+      uint64_t at = (uint64_t(r.buffer) << chunk_shift) + r.offset;
+      if (at + r.kept > buffers_bytes) { result[slot] = 3; continue; }
+      c = Crc32cBytes<Crc>(c, buffers + at, r.kept);
+    }
+    if (~c != crc) continue;
+    result[slot] = (uint64_t(r.buffer) << chunk_shift) + r.offset + r.kept > buffers_bytes ? 3 : 1;
+    valid += result[slot] == 1;
+  }
+  return valid;
+}
+
+// indexScan(indexMapping, indexOffset, buffersMapping or -1, slots, chunkShift, buffers, uuidAndLane, result) → number of valid records
+napi_value IndexScan(napi_env env, napi_callback_info info) {
+  Args<8> a(env, info);
+  Mapping *m = a.mapping(0), *buffers = a.i32(2) < 0 ? nullptr : a.mapping(2);
+  uint64_t index = a.u64(1); uint32_t slots = a.u32(3), shift = a.u32(4); uint64_t count = a.u64(5);
+  size_t seed_bytes, room;
+  const uint8_t* seed = a.bytes(6, &seed_bytes); uint8_t* result = a.bytes(7, &room);
+  if (!m || room < slots || index + uint64_t(slots) * sizeof(IndexRecord) > m->bytes) return Int(env, -EINVAL);
+  uint64_t bytes = buffers ? buffers->bytes : 0;
+  const uint8_t* base = buffers ? buffers->base : nullptr;
+  uint32_t n = CpuHasCrc32c()
+    ? Scan<HardwareCrc>(m->base + index, slots, base, bytes, Crc32cBytes<HardwareCrc>(~0u, seed, seed_bytes), shift, count, result)
+    : Scan<TableCrc>(m->base + index, slots, base, bytes, Crc32cBytes<TableCrc>(~0u, seed, seed_bytes), shift, count, result);
+  return Int(env, n);
+}
+
+// crc32c(bytes) → the finished sum.
+napi_value Crc32c(napi_env env, napi_callback_info info) {
+  Args<1> a(env, info);
+  size_t n; const uint8_t* p = a.bytes(0, &n);
+  return Num(env, double(uint32_t(~(CpuHasCrc32c() ? Crc32cBytes<HardwareCrc>(~0u, p, n) : Crc32cBytes<TableCrc>(~0u, p, n)))));
+}
+napi_value Crc32cTable(napi_env env, napi_callback_info info) {
+  Args<1> a(env, info);
+  size_t n; const uint8_t* p = a.bytes(0, &n);
+  return Num(env, double(uint32_t(~Crc32cBytes<TableCrc>(~0u, p, n))));
+}
+
+// doorStore(mapping, offset, bytes) / doorFlush(mapping, offset, length, method) / doorFence(): the cold path's door
+// (superblock, boot blocks); returns 0, the number of lines flushed, or negative errno.
+napi_value DoorStoreCall(napi_env env, napi_callback_info info) {
+  Args<3> a(env, info);
+  Mapping* m = a.mapping(0); size_t n; const uint8_t* from = a.bytes(2, &n); uint64_t at = a.u64(1);
+  if (!m || !from || at + n > m->bytes) return Int(env, -EINVAL);
+  DoorStore(m->base + at, from, n);
+  return Int(env, 0);
+}
+napi_value DoorFlushCall(napi_env env, napi_callback_info info) {
+  Args<4> a(env, info);
+  Mapping* m = a.mapping(0); uint64_t at = a.u64(1), n = a.u64(2); auto method = FlushMethod(a.u32(3));
+  if (!m || at + n > m->bytes) return Int(env, -EINVAL);
+  if (method == kMsync) return Int(env, n ? SyncPages(m->base + at, m->base + at + n) : 0);
+  return Int(env, DoorFlushBy(method, m->base + at, n));
+}
+napi_value DoorFenceCall(napi_env env, napi_callback_info) { DoorFence(); return Int(env, 0); }
+
+napi_value BestFlushCall(napi_env env, napi_callback_info) { return Num(env, BestFlush()); }
+
+// layoutOf() → offsets of IndexRecord's fields, for the test that holds C++ and TypeScript to each other.
+napi_value LayoutOf(napi_env env, napi_callback_info) {
+  napi_value o = Obj(env);
+#define FIELD(f) Set(env, o, #f, Num(env, offsetof(IndexRecord, f)))
+  FIELD(generation); FIELD(buffer); FIELD(timestamp); FIELD(offset); FIELD(kept); FIELD(wire_low); FIELD(ingress); FIELD(verdict);
+  FIELD(boot); FIELD(flags); FIELD(wire_high); FIELD(crc);
+#undef FIELD
+  Set(env, o, "size", Num(env, sizeof(IndexRecord)));
+  Set(env, o, "flagFrameCrc", Num(env, kFlagFrameCrc));
+  return o;
+}
+
+void Init(napi_env env, napi_value exports, EnvState* state) {
+  Method(env, exports, "logOpen", LogOpen, state);
+  Method(env, exports, "logCommit", LogCommit, state);
+  Method(env, exports, "logClose", LogClose, state);
+  Method(env, exports, "indexScan", IndexScan, state);
+  Method(env, exports, "crc32c", Crc32c, state);
+  Method(env, exports, "crc32cTable", Crc32cTable, state);
+  Method(env, exports, "doorStore", DoorStoreCall, state);
+  Method(env, exports, "doorFlush", DoorFlushCall, state);
+  Method(env, exports, "doorFence", DoorFenceCall, state);
+  Method(env, exports, "bestFlush", BestFlushCall, state);
+  Method(env, exports, "layoutOf", LayoutOf, state);
+}
+Part part(Init);
+
+}  // namespace
+}  // namespace framekeep
