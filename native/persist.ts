@@ -67,13 +67,13 @@ export function logClose(log: NativeLog): void {
 export const SLOT_EMPTY = 0, SLOT_VALID = 1, SLOT_TORN = 2, SLOT_BEYOND = 3;
 
 /**
- * Checks every record of a lane's index by structure and CRC; writes nothing to the pool.
+ * Checks `slots` records of a lane's index, from `firstSlot` on, by structure and CRC; writes nothing to the pool.
  * @param result one byte a slot: SLOT_*; SLOT_BEYOND: sound, but its frame lies past the end of a truncated file
  * @returns how many are SLOT_VALID
  */
-export function indexScan(index: Mapping, indexOffset: number, buffers: Mapping | undefined, slots: number, chunkShift: number, bufferCount: number,
+export function indexScan(index: Mapping, indexOffset: number, buffers: Mapping | undefined, firstSlot: number, slots: number, chunkShift: number, bufferCount: number,
   seed: Uint8Array, result: Uint8Array): number {
-  const n: number = addon['indexScan'](index.id, indexOffset, buffers?.id ?? -1, slots, chunkShift, bufferCount, seed, result);
+  const n: number = addon['indexScan'](index.id, indexOffset, buffers?.id ?? -1, firstSlot, slots, chunkShift, bufferCount, seed, result);
   if (n < 0) throw new RangeError(`index scan outside the mapping`);
   return n;
 }

@@ -190,42 +190,42 @@ napi_value LogClose(napi_env env, napi_callback_info info) {
 }
 
 // Checks a lane's records.  result[slot]: 0 never written (all zero), 1 valid, 2 torn or damaged, 3 valid but its buffer lies past the given bytes
-template <class Crc> uint32_t Scan(const uint8_t* index, uint32_t slots, const uint8_t* buffers, uint64_t buffers_bytes,
+template <class Crc> uint32_t Scan(const uint8_t* index, uint32_t first, uint32_t slots, const uint8_t* buffers, uint64_t buffers_bytes,
                                    uint32_t seed, uint32_t chunk_shift, uint64_t count, uint8_t* result) {
   uint32_t valid = 0;
-  for (uint32_t slot = 0; slot < slots; slot++) {
+  for (uint32_t slot = first; slot < first + slots; slot++, result++) {
     IndexRecord r;
     memcpy(&r, index + size_t(slot) * sizeof r, sizeof r);
     uint64_t w[4]; memcpy(w, &r, sizeof w);
-    if (!(w[0] | w[1] | w[2] | w[3])) { result[slot] = 0; continue; }
-    result[slot] = 2;
+    if (!(w[0] | w[1] | w[2] | w[3])) { *result = 0; continue; }
+    *result = 2;
     if (!r.generation || r.buffer >= count || uint64_t(r.offset) + r.kept > (uint64_t(1) << chunk_shift)) continue;
     uint32_t crc = r.crc, c = RecordCrc<Crc>(seed, slot, r);
     if (r.flags & kFlagFrameCrc) {
       uint64_t at = (uint64_t(r.buffer) << chunk_shift) + r.offset;
-      if (at + r.kept > buffers_bytes) { result[slot] = 3; continue; }
+      if (at + r.kept > buffers_bytes) { *result = 3; continue; }
       c = Crc32cBytes<Crc>(c, buffers + at, r.kept);
     }
     if (~c != crc) continue;
-    result[slot] = (uint64_t(r.buffer) << chunk_shift) + r.offset + r.kept > buffers_bytes ? 3 : 1;
-    valid += result[slot] == 1;
+    *result = (uint64_t(r.buffer) << chunk_shift) + r.offset + r.kept > buffers_bytes ? 3 : 1;
+    valid += *result == 1;
   }
   return valid;
 }
 
-// indexScan(indexMapping, indexOffset, buffersMapping or -1, slots, chunkShift, buffers, uuidAndLane, result) → number of valid records
+// indexScan(indexMapping, indexOffset, buffersMapping or -1, firstSlot, slots, chunkShift, buffers, uuidAndLane, result) → number of valid records
 napi_value IndexScan(napi_env env, napi_callback_info info) {
-  Args<8> a(env, info);
+  Args<9> a(env, info);
   Mapping *m = a.mapping(0), *buffers = a.i32(2) < 0 ? nullptr : a.mapping(2);
-  uint64_t index = a.u64(1); uint32_t slots = a.u32(3), shift = a.u32(4); uint64_t count = a.u64(5);
+  uint64_t index = a.u64(1); uint32_t first = a.u32(3), slots = a.u32(4), shift = a.u32(5); uint64_t count = a.u64(6);
   size_t seed_bytes, room;
-  const uint8_t* seed = a.bytes(6, &seed_bytes); uint8_t* result = a.bytes(7, &room);
-  if (!m || room < slots || index + uint64_t(slots) * sizeof(IndexRecord) > m->bytes) return Int(env, -EINVAL);
+  const uint8_t* seed = a.bytes(7, &seed_bytes); uint8_t* result = a.bytes(8, &room);
+  if (!m || room < slots || index + (uint64_t(first) + slots) * sizeof(IndexRecord) > m->bytes) return Int(env, -EINVAL);
   uint64_t bytes = buffers ? buffers->bytes : 0;
   const uint8_t* base = buffers ? buffers->base : nullptr;
   uint32_t n = CpuHasCrc32c()
-    ? Scan<HardwareCrc>(m->base + index, slots, base, bytes, Crc32cBytes<HardwareCrc>(~0u, seed, seed_bytes), shift, count, result)
-    : Scan<TableCrc>(m->base + index, slots, base, bytes, Crc32cBytes<TableCrc>(~0u, seed, seed_bytes), shift, count, result);
+    ? Scan<HardwareCrc>(m->base + index, first, slots, base, bytes, Crc32cBytes<HardwareCrc>(~0u, seed, seed_bytes), shift, count, result)
+    : Scan<TableCrc>(m->base + index, first, slots, base, bytes, Crc32cBytes<TableCrc>(~0u, seed, seed_bytes), shift, count, result);
   return Int(env, n);
 }
 

@@ -1,0 +1,7 @@
+/** The pool, its log, recovery, frame selection, readers and capture formats. Knows nothing of ports. */
+export * from './format.js';
+export * from './geometry.js';
+export * from './pool.js';
+export * from './recover.js';
+export * from './log.js';
+export * from './reader.js';

@@ -1,0 +1,107 @@
+/**
+ * A lane's circular log, as the data plane uses it: append entries, commit the batch, take the replaced records' buffers.
+ *
+ *   slot = sequence mod slots          sequence, boot id and generation never go back, also across crashes
+ *
+ * Zero-copy: the frame's own buffer becomes the record's; the caller must not reuse it, and gets the evicted one instead.
+ * One-copy (fsdax, ordinary files): the commit copies the frame into a pool buffer that this log takes from its own free
+ * list, and the evicted one goes back there; the caller keeps its buffer.
+ */
+import { logClose, logCommit, logOpen, SLOT_VALID, SLOT_BEYOND, FramekeepError, errnoName, type Mapping, type NativeLog } from '../native/index.js';
+import { NO_BUFFER, recordSeed } from './format.js';
+import { IndexView } from './index_view.js';
+import type { Pool } from './pool.js';
+import type { LaneRecovery } from './recover.js';
+
+/** Words of an entry (struct KeepEntry, native/src/log_context.h). */
+export const ENTRY_WORDS = 8;
+
+export interface LogOptions {
+  readonly pool: Pool;
+  readonly lane: number;
+  readonly boot: number;
+  readonly recovery: LaneRecovery;
+  /** What frame addresses are relative to. The pool's own buffers where the medium allows zero-copy. */
+  readonly source: Mapping;
+  /** Frames that one commit may take: what can be in flight when a crash comes. */
+  readonly maxBatch: number;
+}
+
+export class Log {
+  /** Entries being gathered: ENTRY_WORDS u32 words each; the data plane writes them and counts `pending` up. */
+  readonly entries: Uint32Array;
+  pending = 0;
+  /** After `commit`: the buffer that entry i's record replaced, or NO_BUFFER. Zero-copy only. */
+  readonly evicted: Uint32Array;
+  /** The buffer of every slot's record, or NO_BUFFER. */
+  readonly slotBuffer: Uint32Array;
+  /** f64: next sequence, records, lines flushed, fences, bytes. */
+  readonly counters: Float64Array;
+  readonly maxBatch: number;
+  readonly copies: boolean;
+  private readonly native: NativeLog;
+  // One-copy mode: pool buffers that no record refers to; a stack.
+  private readonly free: Uint32Array;
+  private freeCount = 0;
+
+  constructor(options: LogOptions) {
+    const { pool, lane, recovery } = options, { geometry, medium } = pool, g = geometry.lanes[lane];
+    this.maxBatch = options.maxBatch;
+    this.copies = options.source !== pool.buffers;
+    this.native = logOpen({
+      index: pool.head, indexOffset: g.indexOffset, buffers: pool.buffers!, source: options.source,
+      chunkShift: Math.log2(geometry.chunk), slots: g.slots, maxBatch: options.maxBatch, copies: this.copies,
+      // A file in the page cache reaches the disk in any order: only a checksum over the frame tells, after a power cut.
+      frameCrc: medium.kind === 'file', method: medium.flush,
+      boot: options.boot & 0xffff, nextSequence: recovery.next, seed: recordSeed(geometry.uuid, lane),
+    });
+    this.entries = new Uint32Array(this.native.entries);
+    this.evicted = new Uint32Array(this.native.evicted);
+    this.slotBuffer = new Uint32Array(this.native.slotBuffer);
+    this.counters = new Float64Array(this.native.counters);
+    const index = new IndexView(pool.head, g);
+    for (let slot = 0; slot < g.slots; slot++) {
+      if (recovery.state[slot] === SLOT_VALID || recovery.state[slot] === SLOT_BEYOND) this.slotBuffer[slot] = index.at(slot).buffer;
+    }
+    this.free = new Uint32Array(this.copies ? g.buffers : 0);
+    if (this.copies) for (const buffer of unreferenced(this.slotBuffer, g.firstBuffer, g.buffers)) this.free[this.freeCount++] = buffer;
+  }
+
+  get nextSequence(): number { return this.counters[0]; }
+
+  /**
+   * Makes the pending entries durable and findable. On return every one of them is acknowledged: within the medium's
+   * promise it will be recovered as long as it is among the newest `slots - maxBatch`.
+   * @returns how many were committed; `evicted[0..count)` then names the replaced buffers (zero-copy)
+   * @throws FramekeepError E_COMMIT when the medium refuses (msync: a full or failing disk)
+   */
+  commit(): number {
+    const count = this.pending;
+    if (count === 0) return 0;
+    const { entries, evicted } = this;
+    if (this.copies) for (let i = 0, e = 7; i < count; i++, e += ENTRY_WORDS) entries[e] = this.free[--this.freeCount];
+    const result = logCommit(this.native.id, count);
+    this.pending = 0;
+    if (result < 0) {
+      throw new FramekeepError('E_COMMIT', `the pool's medium refused a commit: ${errnoName(result)}`, 'the frames of this batch may be lost; check the disk');
+    }
+    if (this.copies) {
+      for (let i = 0; i < count; i++) if (evicted[i] !== NO_BUFFER) this.free[this.freeCount++] = evicted[i];
+    }
+    return count;
+  }
+
+  close(): void {
+    logClose(this.native);
+  }
+}
+
+/** The buffers of a lane that no record refers to: what may circulate. Rebuilt from the records at every start. */
+export function unreferenced(slotBuffer: Uint32Array, firstBuffer: number, buffers: number): Uint32Array {
+  const held = new Uint8Array(buffers);
+  for (let slot = 0; slot < slotBuffer.length; slot++) if (slotBuffer[slot] !== NO_BUFFER) held[slotBuffer[slot] - firstBuffer] = 1;
+  const free = new Uint32Array(buffers);
+  let n = 0;
+  for (let i = 0; i < buffers; i++) if (held[i] === 0) free[n++] = firstBuffer + i;
+  return free.subarray(0, n);
+}
