@@ -32,8 +32,9 @@ export interface Io {
   /** Writes a line to standard error: progress, warnings. */
   note(text: string): void;
   /**
-   * Aborted by the first SIGINT, SIGTERM or SIGHUP; its reason is the signal's name. A second SIGINT or SIGTERM ends
-   * the process at once, with 128 + the signal's number. Until this is read for the first time, signals do what they do by default.
+   * Aborted by the first SIGINT, SIGTERM or SIGHUP, or when the reader of standard output has gone; its reason is the
+   * signal's name, or `EPIPE`. A second SIGINT or SIGTERM ends the process at once, with 128 + the signal's number.
+   * Until this is read for the first time, signals do what they do by default, and a closed pipe ends the process quietly.
    */
   readonly interrupted: AbortSignal;
 }
@@ -55,6 +56,12 @@ export function coloursFor(stream: Terminal, env: NodeJS.ProcessEnv): Colours {
 
 export function processIo(): Io {
   let abort: AbortController | undefined;
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    if (abort === undefined) process.exit(0);  // as `head` leaves every program before it
+    abort.abort('EPIPE');
+  });
+  process.stderr.on('error', () => {});        // nobody is left to tell
   return {
     stdout: process.stdout,
     stderr: process.stderr,

@@ -51,7 +51,7 @@ export interface KeepOptions {
 }
 
 export interface UpOptions extends CommonOptions, KeepOptions {
-  /** In the order given: configuration file first, then the command line. */
+  /** The configuration file's, then those of --port, then the arguments. */
   ports: PortSpec[];
   /** Bytes of one buffer of a pool that has to be created. */
   chunk: 2048 | 4096;
@@ -140,7 +140,7 @@ export interface ExportOptions extends CommonOptions {
 
 export interface CreateOptions extends CommonOptions {
   pool: string;
-  /** Bytes; 0: the whole device (only for devices). */
+  /** Bytes; 0, when it was not given: the whole of a device, 256 MiB of a file. */
   size: number;
   chunk: 2048 | 4096;
   lanes: number;

@@ -1,0 +1,58 @@
+/**
+ * The program: parses, runs one subcommand, and turns what it returns or throws into an exit code. A subcommand's file
+ * is imported only when it is the one, so that `--help` answers at once.
+ */
+import { readFileSync } from 'node:fs';
+import { asFramekeepError, exitCodeOf, EXIT, whatFailed } from './exit.js';
+import { processIo } from './io.js';
+import type { Io } from './io.js';
+import { FramekeepError } from '../native/error.js';
+import { parse } from './parse.js';
+
+/** Each of cli/up.ts, cli/inspect.ts, … */
+export interface Subcommand {
+  /** @returns the exit code */
+  run(options: unknown, io: Io): Promise<number>;
+}
+
+/** Never throws. @param argv without node and script. @returns the exit code */
+export async function main(argv: readonly string[], io: Io = processIo()): Promise<number> {
+  try {
+    const parsed = parse(argv, version(), process.cwd());
+    if ('text' in parsed) {
+      if (parsed.exitCode === EXIT.ok) io.print(parsed.text);
+      else io.note(parsed.text);
+      return parsed.exitCode;
+    }
+    refuseTerminal(parsed.options, io);
+    const subcommand = await import(`./${parsed.command}.js`) as Subcommand;
+    return await subcommand.run(parsed.options, io);
+  } catch (thrown) {
+    return report(asFramekeepError(thrown), argv, io);
+  }
+}
+
+/** pcapng on a terminal is noise, and may reprogram it. */
+function refuseTerminal(options: Record<string, unknown>, io: Io): void {
+  if (options['write'] === '-' && io.stdout.isTTY === true) {
+    throw new FramekeepError('E_USAGE', 'standard output is a terminal', 'pipe it, like: framekeep export POOL -w - | wireshark -k -i -; or name a file');
+  }
+}
+
+function report(error: FramekeepError, argv: readonly string[], io: Io): number {
+  const what = whatFailed(error);
+  if (argv.includes('--json')) {
+    io.note(JSON.stringify({ error: { code: error.code, message: what, remedy: error.remedy } }));
+  } else {
+    io.note(`${io.errColours.red('framekeep:')} ${what}`);
+    if (error.remedy !== '') io.note(`  ${error.remedy}`);
+    io.note(io.errColours.dim(`  [${error.code}]`));
+  }
+  if (argv.includes('--debug')) io.note((error.cause instanceof Error ? error.cause.stack : error.stack) ?? '');
+  return exitCodeOf(error.code);
+}
+
+/** This file runs as dist/cli/main.js. */
+function version(): string {
+  return (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
+}

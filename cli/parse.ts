@@ -1,0 +1,162 @@
+/**
+ * From argv to a subcommand and its options, with commander configured from cli/table.ts. Nothing is run here; help and
+ * version are texts to print. Defaults are filled in last, so that a configuration file can stand between them and the
+ * command line.
+ */
+import { Argument, Command, CommanderError, Option } from 'commander';
+import { FramekeepError } from '../native/error.js';
+import { readConfig } from './config.js';
+import { EXIT, EXIT_HELP } from './exit.js';
+import { COMMANDS, COMMON, keyOf } from './table.js';
+import type { CommandEntry, OptionEntry } from './table.js';
+import type { PortSpec } from './options.js';
+import { BadValue, PORT_KINDS } from './values.js';
+import type { Value } from './values.js';
+
+export type Parsed =
+  /** Something to print: help and version with exit code 0, help with 2 where no command was given. */
+  | { text: string; exitCode: number }
+  | { command: string; options: Record<string, unknown> };
+
+/**
+ * @param argv  without node and script
+ * @param base  directory that relative paths start from
+ * @throws FramekeepError E_USAGE, or E_CONFIG for the configuration file
+ */
+export function parse(argv: readonly string[], version: string, base: string): Parsed {
+  let shown = '';
+  let result: Parsed | undefined;
+  const program = quiet(new Command('framekeep'), (text) => { shown += text; })
+    .description('A learning Ethernet switch that keeps the frames you choose.')
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print help; framekeep COMMAND --help says more')
+    .helpCommand('help [COMMAND]', 'the same')
+    .usage('COMMAND [options]')
+    .addHelpText('after', `\nExit codes: ${EXIT_HELP}.\nNO_COLOR turns colours off.`);
+  for (const entry of COMMANDS) {
+    const command = describe(quiet(program.command(entry.name), (text) => { shown += text; }), entry, base);
+    command.action((...args: unknown[]) => {
+      const words = args.slice(0, entry.arguments.length);
+      result = { command: entry.name, options: collect(entry, words, command.opts()) };
+    });
+  }
+  try {
+    program.parse(argv as string[], { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return { text: shown.trimEnd(), exitCode: 0 };
+    if (error.code === 'commander.help') return { text: program.helpInformation().trimEnd(), exitCode: EXIT.usage };
+    throw usage(error.message.replace(/^error: /, '').replace('\n', ' '), argv);
+  }
+  return result!;
+}
+
+function quiet(command: Command, show: (text: string) => void): Command {
+  return command.exitOverride().configureOutput({ writeOut: show, writeErr: () => {}, outputError: () => {} });
+}
+
+function usage(what: string, argv: readonly string[]): FramekeepError {
+  const named = COMMANDS.find((c) => c.name === argv.find((word) => !word.startsWith('-')));
+  return new FramekeepError('E_USAGE', what, `see: framekeep ${named ? `${named.name} ` : ''}--help`);
+}
+
+function describe(command: Command, entry: CommandEntry, base: string): Command {
+  command.summary(entry.summary).description(entry.description).helpOption('-h, --help', 'print this');
+  for (const a of entry.arguments) {
+    const argument = new Argument(a.optional ? `[${a.name}${a.many ? '...' : ''}]` : `<${a.name}${a.many ? '...' : ''}>`, a.help);
+    command.addArgument(argument.argParser((text: string, before: unknown) => {
+      const value = read(a.value, text, a.name, base);
+      return a.many ? [...(before as unknown[] | undefined ?? []), value] : value;
+    }));
+  }
+  for (const o of [...entry.options, ...COMMON]) addOption(command, o, entry, base);
+  const examples = entry.examples.map(([line, what]) => `  ${line}\n      ${what}`).join('\n');
+  const unset = entry.configured ? '\n--no-FLAG unsets a flag that the configuration file sets.' : '';
+  return command.addHelpText('after', `\nExamples:\n${examples}\n${unset}\nExit codes: ${EXIT_HELP}.`);
+}
+
+function addOption(command: Command, o: OptionEntry, entry: CommandEntry, base: string): void {
+  const dashes = (o.short ? `-${o.short}, ` : '') + `--${o.long}`;
+  const { value } = o;
+  const shown = o.shown ?? (value && o.fallback !== undefined ? String(o.fallback) : undefined);
+  const option = new Option(value ? `${dashes} <${o.placeholder ?? value.placeholder}>` : dashes,
+    o.help + (o.many ? '; may be given again' : '') + (shown === undefined ? '' : ` (default: ${shown})`));
+  if (o.group) option.helpGroup(o.group);
+  if (o.required) option.makeOptionMandatory();
+  if (value) {
+    option.argParser((text: string, before: unknown) => {
+      const one = read(value, text, `--${o.long}`, base);
+      return o.many ? [...(before as unknown[] | undefined ?? []), one] : one;
+    });
+  }
+  command.addOption(option);
+  // With both defined commander leaves the option undefined until one is given.
+  if (o.negatable) command.addOption(withGroup(new Option(`--no-${o.long}`, 'the opposite'), o.group));
+  else if (!value && entry.configured && !o.commandLineOnly) command.addOption(new Option(`--no-${o.long}`).hideHelp());
+}
+
+function withGroup(option: Option, group: string | undefined): Option {
+  return group === undefined ? option : option.helpGroup(group);
+}
+
+function read(value: Value<unknown>, text: string, where: string, base: string): unknown {
+  try {
+    return value.read(text, base);
+  } catch (error) {
+    if (error instanceof BadValue) throw new FramekeepError('E_USAGE', `${where}: ${error.message}`, 'see --help');
+    throw error;
+  }
+}
+
+/** Defaults, then the configuration file, then the command line. */
+function collect(entry: CommandEntry, words: readonly unknown[], given: Record<string, unknown>): Record<string, unknown> {
+  const options: Record<string, unknown> = {};
+  const all = [...entry.options, ...COMMON];
+  for (const o of all) options[keyOf(o)] = o.many ? [] : o.value || o.negatable ? o.fallback : false;
+  for (const a of entry.arguments) options[a.key] ??= a.many ? [] : undefined;
+
+  const file = given['config'] as string | undefined;
+  if (entry.configured && file !== undefined) Object.assign(options, readConfig(file, entry));
+
+  for (const o of all) {
+    const value = given[camelCase(o.long)];
+    if (value === undefined) continue;
+    const key = keyOf(o);
+    options[key] = key === 'ports' && entry.configured ? [...(options[key] as unknown[]), ...(value as unknown[])] : value;
+  }
+  entry.arguments.forEach((a, i) => {
+    const value = words[i];
+    if (value === undefined) return;
+    options[a.key] = a.many ? [...(options[a.key] as unknown[]), ...(value as unknown[])] : value;
+  });
+  finish(entry.name, options);
+  return options;
+}
+
+/** What one option's value says about another's. */
+function finish(command: string, options: Record<string, unknown>): void {
+  if (command === 'up') {
+    options['pool'] ??= `/dev/shm/framekeep-${options['name'] as string}.pool`;
+    if ((options['minFrame'] as number) > (options['maxFrame'] as number)) {
+      throw new FramekeepError('E_USAGE', `the shortest frame (${options['minFrame']}) is longer than the longest (${options['maxFrame']})`, 'see --min-frame and --max-frame');
+    }
+    const ports = options['ports'] as PortSpec[];
+    for (const kind of PORT_KINDS.filter((k) => k.exclusive)) {
+      const names = ports.filter((p) => p.kind === kind.kind).map((p) => p.name);
+      const twice = names.find((name, i) => names.indexOf(name) !== i);
+      if (twice !== undefined) throw new FramekeepError('E_USAGE', `port ${kind.kind}:${twice} is named twice`, 'name it once');
+    }
+    if (ports.length === 0) throw new FramekeepError('E_USAGE', 'the switch has no port', 'name some, like: framekeep up xdp:eth1 xdp:eth2');
+  }
+  if (command === 'demo') options['pool'] ??= '/dev/shm/framekeep-demo.pool';
+  if (command === 'export') {
+    const words = (options['filterWords'] as string[]).join(' ');
+    delete options['filterWords'];
+    if (words !== '' && options['filter'] !== '') throw new FramekeepError('E_USAGE', 'the filter is given twice, as --filter and as words', 'give it once');
+    if (words !== '') options['filter'] = words;
+  }
+}
+
+function camelCase(long: string): string {
+  return long.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
