@@ -1,0 +1,98 @@
+/**
+ * Who owns a buffer. Free lists live here, in volatile memory, never inside buffers; they are rebuilt from the records at
+ * every start.
+ *
+ *            give                 receive                 n holders
+ *    FREE ───────────▶ FILL(port) ───────▶ SWITCH ───────────────────▶ HELD(n)
+ *      ▲                                     │ dropped, not kept          │ each of: a TX ring completed it,
+ *      │◀────────────────────────────────────┘                            │          its record was replaced
+ *      │◀─────────────────────────────────────────────────────────────────┘ n = 0
+ *
+ * A holder is a TX ring or the log. `holds[b]` counts them; `with[b]` says which port has it, so that a port that goes away
+ * gives back what it had.
+ */
+import { FramekeepError } from '../native/index.js';
+
+/** `with[b]`: nobody's in particular; port p is p + 1; more than one TX ring. */
+export const WITH_NONE = 0, WITH_SEVERAL = 255;
+
+export class Buffers {
+  readonly count: number;
+  /** Number of the first one: a lane's buffers are [first, first + count). */
+  readonly first: number;
+  /** A stack of free buffers: the last one freed is the warmest in the cache. */
+  readonly free: Uint32Array;
+  freeCount = 0;
+  /** By buffer - first. */
+  readonly holds: Uint8Array;
+  readonly with: Uint8Array;
+  /** Switched on by tests: every transition is checked. */
+  readonly checker: OwnershipChecker | null;
+
+  constructor(first: number, count: number, free: Uint32Array, checked: boolean) {
+    this.first = first;
+    this.count = count;
+    this.free = new Uint32Array(count);
+    this.holds = new Uint8Array(count).fill(1);
+    this.with = new Uint8Array(count);
+    this.checker = checked ? new OwnershipChecker(first, count) : null;
+    for (let i = 0; i < free.length; i++) {
+      this.holds[free[i] - first] = 0;
+      this.free[this.freeCount++] = free[i];
+      this.checker?.move(free[i], 'HELD', 'FREE');
+    }
+  }
+
+  /** One holder fewer; free when it was the last. */
+  release(buffer: number): void {
+    const b = buffer - this.first;
+    if (--this.holds[b] === 0) {
+      this.free[this.freeCount++] = buffer;
+      if (this.checker !== null) this.checker.move(buffer, 'HELD', 'FREE');
+    }
+  }
+
+  /**
+   * Takes back what a port had when its rings were closed: what it was given to receive into, and what it had not sent.
+   * @param port     its number
+   * @param flooded  buffers in its TX ring that other TX rings had as well (by buffer - first: 1)
+   * @returns how many came free
+   */
+  reclaim(port: number, flooded: Uint8Array): number {
+    const isFree = new Uint8Array(this.count), before = this.freeCount;
+    for (let i = 0; i < this.freeCount; i++) isFree[this.free[i] - this.first] = 1;
+    for (let b = 0; b < this.count; b++) {
+      const mine = this.with[b] === port + 1 || (this.with[b] === WITH_SEVERAL && flooded[b] === 1);
+      if (!mine || isFree[b] === 1) continue;
+      if (this.with[b] !== WITH_SEVERAL) this.with[b] = WITH_NONE;
+      flooded[b] = 0;
+      if (this.holds[b] > 0) this.release(this.first + b);
+      else {
+        this.free[this.freeCount++] = this.first + b;
+        this.checker?.move(this.first + b, 'FILL', 'FREE');
+      }
+    }
+    return this.freeCount - before;
+  }
+}
+
+export type Owner = 'FREE' | 'FILL' | 'SWITCH' | 'HELD';
+
+/** Throws at the first transition that the state machine does not have. For tests: it costs a branch a transition when off. */
+export class OwnershipChecker {
+  private readonly owner: Owner[];
+  private readonly first: number;
+
+  constructor(first: number, count: number) {
+    this.first = first;
+    this.owner = new Array<Owner>(count).fill('HELD');
+  }
+
+  move(buffer: number, from: Owner, to: Owner): void {
+    const is = this.owner[buffer - this.first];
+    if (is !== from) throw new FramekeepError('E_OWNERSHIP', `buffer ${buffer} goes from ${from} to ${to}, but it is ${is ?? 'not one of this lane'}`, 'this is a bug in framekeep: please report it');
+    this.owner[buffer - this.first] = to;
+  }
+
+  ownerOf(buffer: number): Owner { return this.owner[buffer - this.first]; }
+}

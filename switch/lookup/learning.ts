@@ -1,0 +1,83 @@
+/**
+ * The learning switch (IEEE 802.1D-2004, 7.7–7.9). Cases, for each frame:
+ *
+ *   source       a group address          not learned (7.8: it names no station)
+ *                known at this port       refreshed
+ *                known at another port    moved
+ *                unknown                  learned, or counted when the table is full
+ *   destination  01:80:C2:00:00:00–0F     not forwarded (7.12.6), unless asked to
+ *                another group address    flooded
+ *                known at the ingress     filtered: its station has it already
+ *                known                    forwarded
+ *                unknown or aged          flooded
+ */
+import { DROP_RESERVED, DROP_SAME_PORT, VERDICT_DROPPED } from '../../logger/format.js';
+import { type Burst, FLOOD, UNDECIDED } from '../burst.js';
+import { ForwardingTable, LEARNED_FULL, LEARNED_MOVE, LEARNED_NEW } from '../fdb.js';
+import type { LogicContext, SwitchLogic } from './logic.js';
+
+const SAME_PORT = VERDICT_DROPPED + DROP_SAME_PORT, RESERVED = VERDICT_DROPPED + DROP_RESERVED;
+// 01:80:C2:00:00:0x as little-endian words.
+const RESERVED_LOW = 0x00c28001, RESERVED_HIGH_MASK = 0xf0ff;
+
+export class LearningSwitch implements SwitchLogic {
+  readonly name = 'learning';
+  readonly table: ForwardingTable;
+  readonly counters = { entries: 0, learned: 0, moved: 0, aged: 0, full: 0, groupSources: 0 };
+  private readonly vlanAware: boolean;
+  private readonly forwardReserved: boolean;
+
+  constructor(context: LogicContext) {
+    this.table = new ForwardingTable(context.fdbSize, context.ageing);
+    this.vlanAware = context.vlanAware;
+    this.forwardReserved = context.forwardReserved;
+  }
+
+  // No allocation, no closure; 8–25 ns a frame by the table's size.
+  decide(burst: Burst): void {
+    const { count, ingress, now, dstLow, dstHigh, srcLow, srcHigh, egress } = burst, { table, vlanAware } = this;
+    let lastLow = 0, lastHigh = -1;  // runs of one source are common
+    for (let i = 0; i < count; i++) {
+      if (egress[i] !== UNDECIDED) continue;
+      const vlan = vlanAware ? vlanOf(burst.type[i]) << 16 : 0;
+      const sl = srcLow[i], sh = srcHigh[i] | vlan;
+      if (sl !== lastLow || sh !== lastHigh) {
+        lastLow = sl;
+        lastHigh = sh;
+        if ((sl & 1) === 0) this.count(table.learn(sl, sh, ingress, now));
+        else this.counters.groupSources++;
+      }
+      const dl = dstLow[i], dh = dstHigh[i];
+      if ((dl & 1) !== 0) {
+        egress[i] = dl === RESERVED_LOW && (dh & RESERVED_HIGH_MASK) === 0 && !this.forwardReserved ? RESERVED : FLOOD;
+        continue;
+      }
+      const port = table.lookup(dl, dh | vlan, now);
+      egress[i] = port < 0 ? FLOOD : port === ingress ? SAME_PORT : port;
+    }
+  }
+
+  portRemoved(port: number): void {
+    this.table.flush(port);
+  }
+
+  tick(now: number): void {
+    // A whole round in at most some ten seconds, a slice at a time.
+    this.counters.aged += this.table.sweep(now, Math.max(1024, this.table.slots >>> 7));
+    this.counters.entries = this.table.size;
+  }
+
+  private count(what: number): void {
+    if (what === LEARNED_NEW) this.counters.learned++;
+    else if (what === LEARNED_MOVE) this.counters.moved++;
+    else if (what === LEARNED_FULL) this.counters.full++;
+  }
+}
+
+/** The VLAN id of a frame tagged 802.1Q or 802.1ad; 0 untagged. `type`: bytes 12–15, little-endian. */
+function vlanOf(type: number): number {
+  const etherType = type & 0xffff;
+  return etherType === 0x0081 || etherType === 0xa888 ? ((type >>> 24) | ((type >>> 8) & 0x0f00)) : 0;
+}
+
+export default (context: LogicContext): SwitchLogic => new LearningSwitch(context);
