@@ -19,6 +19,8 @@ export const BOOT_TABLE_OFFSET = 2 * SUPERBLOCK_BYTES;
 export const BOOT_BLOCK_BYTES = 16384;
 export const MAX_LANES = 16;
 export const MAX_PORTS = 64;
+/** One more, and the last block would lie across the 1 GiB segments that pools are mapped in. */
+export const MAX_BOOTS = 65535;
 export const RECORD_BYTES = 32;
 export const NO_BUFFER = 0xffffffff;
 
@@ -137,6 +139,9 @@ export function decodeSuperblock(bytes: Uint8Array): Superblock {
   const uuid = bytes.slice(SB.uuid, SB.uuid + 16);
   if (v.getUint32(SB.crc, true) !== seededCrc(uuid, version, bytes.subarray(0, SB.crc))) return { state: 'damaged' };
   if (version > VERSION) return { state: 'newer', version };
+  if (version !== VERSION || v.getUint32(SB.bootBlock, true) !== BOOT_BLOCK_BYTES || v.getBigUint64(SB.bootTable, true) !== BigInt(BOOT_TABLE_OFFSET)) {
+    return { state: 'damaged' };
+  }
   const lanes = Array.from({ length: Math.min(v.getUint32(SB.lanes, true), MAX_LANES) }, (_, i) => {
     const at = SB.laneTable + i * SB.laneBytes;
     return {
@@ -156,7 +161,7 @@ export function decodeSuperblock(bytes: Uint8Array): Superblock {
 function isSound(g: Geometry): boolean {
   let end = BOOT_TABLE_OFFSET + g.boots * BOOT_BLOCK_BYTES, buffer = 0;
   const isPowerOfTwo = g.chunk >= 2048 && g.chunk <= 65536 && (g.chunk & (g.chunk - 1)) === 0;
-  if (!isPowerOfTwo || g.boots < 2 || g.boots > 65536 || g.lanes.length === 0) return false;
+  if (!isPowerOfTwo || g.boots < 2 || g.boots > MAX_BOOTS || g.lanes.length === 0) return false;
   for (const lane of g.lanes) {
     if (lane.indexOffset < end || lane.indexOffset % 4096 !== 0 || lane.slots < 1 || lane.firstBuffer !== buffer || lane.buffers < lane.slots) return false;
     end = lane.indexOffset + lane.slots * RECORD_BYTES;

@@ -1,7 +1,7 @@
 /** How a pool's bytes are divided: chosen once, at creation. */
 import { randomBytes } from 'node:crypto';
 import { FramekeepError } from '../native/index.js';
-import { BOOT_BLOCK_BYTES, BOOT_TABLE_OFFSET, MAX_LANES, RECORD_BYTES, type Geometry, type LaneGeometry } from './format.js';
+import { BOOT_BLOCK_BYTES, BOOT_TABLE_OFFSET, MAX_BOOTS, MAX_LANES, RECORD_BYTES, type Geometry, type LaneGeometry } from './format.js';
 
 export interface GeometryOptions {
   /** The whole file, bytes. */
@@ -34,7 +34,7 @@ export function chooseGeometry(options: GeometryOptions): Geometry {
     throw new FramekeepError('E_POOL_SIZE', `a buffer of ${chunk} bytes is not possible`, 'choose 2048 or 4096 (--chunk)');
   }
   if (laneCount < 1 || laneCount > MAX_LANES) throw new FramekeepError('E_POOL_SIZE', `${laneCount} lanes are not possible`, `choose 1 to ${MAX_LANES} (--lanes)`);
-  if (boots < 2 || boots > 65536) throw new FramekeepError('E_POOL_SIZE', `a table of ${boots} boots is not possible`, 'choose 2 to 65536 (--boots)');
+  if (boots < 2 || boots > MAX_BOOTS) throw new FramekeepError('E_POOL_SIZE', `a table of ${boots} boots is not possible`, `choose 2 to ${MAX_BOOTS} (--boots)`);
   // Large pools start their buffers on 2 MiB, so that huge pages can back them.
   const page = Math.max(options.alignment ?? 4096, bytes >= 64 << 20 ? 2 << 20 : 4096, chunk);
   const tooSmall = new FramekeepError('E_POOL_SIZE', `a pool of ${bytes} bytes is too small for ${laneCount} lane(s) of ${chunk}-byte buffers`,

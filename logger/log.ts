@@ -7,7 +7,7 @@
  * One-copy (fsdax, ordinary files): the commit copies the frame into a pool buffer that this log takes from its own free
  * list, and the evicted one goes back there; the caller keeps its buffer.
  */
-import { logClose, logCommit, logOpen, SLOT_VALID, SLOT_BEYOND, FramekeepError, errnoName, type Mapping, type NativeLog } from '../native/index.js';
+import { logBoot, logClose, logCommit, logOpen, SLOT_VALID, SLOT_BEYOND, FramekeepError, errnoName, type Mapping, type NativeLog } from '../native/index.js';
 import { NO_BUFFER, recordSeed } from './format.js';
 import { IndexView } from './index_view.js';
 import type { Pool } from './pool.js';
@@ -40,13 +40,16 @@ export class Log {
   readonly maxBatch: number;
   readonly copies: boolean;
   private readonly native: NativeLog;
+  private readonly limit: number;
   // One-copy mode: pool buffers that no record refers to; a stack.
   private readonly free: Uint32Array;
   private freeCount = 0;
 
   constructor(options: LogOptions) {
     const { pool, lane, recovery } = options, { geometry, medium } = pool, g = geometry.lanes[lane];
+    if (options.maxBatch > g.slots) throw new RangeError(`a batch of ${options.maxBatch} frames does not fit an index of ${g.slots} slots`);
     this.maxBatch = options.maxBatch;
+    this.limit = Math.min((2 ** 32 - 1) * g.slots, Number.MAX_SAFE_INTEGER - g.slots) - options.maxBatch;
     this.copies = options.source !== pool.buffers;
     this.native = logOpen({
       index: pool.head, indexOffset: g.indexOffset, buffers: pool.buffers!, source: options.source,
@@ -65,6 +68,10 @@ export class Log {
     }
     this.free = new Uint32Array(this.copies ? g.buffers : 0);
     if (this.copies) for (const buffer of unreferenced(this.slotBuffer, g.firstBuffer, g.buffers)) this.free[this.freeCount++] = buffer;
+    if (this.copies && this.freeCount < options.maxBatch) {
+      this.close();
+      throw new FramekeepError('E_POOL_SIZE', `the pool ${pool.path} has ${this.freeCount} spare buffers, fewer than a batch of ${options.maxBatch} frames needs`, 'use a larger pool');
+    }
   }
 
   get nextSequence(): number { return this.counters[0]; }
@@ -73,12 +80,16 @@ export class Log {
    * Makes the pending entries durable and findable. On return every one of them is acknowledged: within the medium's
    * promise it will be recovered as long as it is among the newest `slots - maxBatch`.
    * @returns how many were committed; `evicted[0..count)` then names the replaced buffers (zero-copy)
-   * @throws FramekeepError E_COMMIT when the medium refuses (msync: a full or failing disk)
+   * @throws FramekeepError E_COMMIT when the medium refuses (msync: a full or failing disk); E_POOL_WORN when the format
+   *   cannot number another batch (docs/format.md: after a year at line rate in 256 MiB)
    */
   commit(): number {
     const count = this.pending;
     if (count === 0) return 0;
     const { entries, evicted } = this;
+    if (this.counters[0] > this.limit) {
+      throw new FramekeepError('E_POOL_WORN', 'the pool has given out all the numbers its format has', 'export it, and start with a new pool');
+    }
     if (this.copies) for (let i = 0, e = 7; i < count; i++, e += ENTRY_WORDS) entries[e] = this.free[--this.freeCount];
     const result = logCommit(this.native.id, count);
     this.pending = 0;
@@ -89,6 +100,11 @@ export class Log {
       for (let i = 0; i < count; i++) if (evicted[i] !== NO_BUFFER) this.free[this.freeCount++] = evicted[i];
     }
     return count;
+  }
+
+  /** The records from now on belong to run `boot`, which the pool knows already. */
+  setBoot(boot: number): void {
+    logBoot(this.native.id, boot & 0xffff);
   }
 
   close(): void {

@@ -257,7 +257,31 @@ function examine(fd: number, path: string, medium: Medium): Found {
   const newer = copies.find((c) => c.state === 'newer');
   if (newer !== undefined) return newer as { state: 'newer'; version: number };
   if (copies.some((c) => c.state === 'damaged')) return { state: 'damaged' };
-  return copies.every((c) => c.state === 'blank') ? { state: 'blank' } : { state: 'foreign' };
+  return copies.every((c) => c.state === 'blank') && isZero(fd, size) ? { state: 'blank' } : { state: 'foreign' };
+}
+
+/** Whether all of it is zero: an ISO 9660 image or a btrfs begins with zeros too, and is not ours to format. */
+function isZero(fd: number, size: number): boolean {
+  const zeros = Buffer.alloc(1 << 20);
+  if (daxDeviceSize(fd) === undefined) {
+    const block = Buffer.alloc(zeros.length);
+    for (let at = 0; at < size; at += block.length) {
+      const n = readSync(fd, block, 0, block.length, at);
+      if (n <= 0) return false;
+      if (!block.subarray(0, n).equals(zeros.subarray(0, n))) return false;
+    }
+    return true;
+  }
+  const all = mapFile(fd, size);  // a device cannot be read, only mapped
+  try {
+    return all.segments.every((segment) => {
+      for (let at = 0; at < segment.byteLength; at += zeros.length) {
+        const block = Buffer.from(segment, at, Math.min(zeros.length, segment.byteLength - at));
+        if (!block.equals(zeros.subarray(0, block.length))) return false;
+      }
+      return true;
+    });
+  } finally { unmap(all); }
 }
 
 function refusal(found: Exclude<Found, { state: 'valid' }>, path: string): FramekeepError {

@@ -58,22 +58,26 @@ function recoverLane(pool: Pool, number: number, boots: readonly Boot[]): { lane
   indexScan(pool.head, lane.indexOffset, pool.buffers, 0, slots, Math.log2(geometry.chunk), geometry.buffers, recordSeed(geometry.uuid, number), state);
 
   const index = new IndexView(pool.head, lane);
-  const bounds = bootBounds(boots, number);
-  const holder = new Uint32Array(lane.buffers);  // slot + 1 of the record that holds a buffer
+  // What the format can number: generations end at 2^32 - 1, and sequences are exact in a double.
+  const limit = Math.min((2 ** 32 - 1) * slots, Number.MAX_SAFE_INTEGER - slots);
+  const bounds = bootBounds(boots, number, limit);
+  // Slot + 1 of the record that holds a buffer. No more of them than the file has: its superblock may say anything.
+  const there = Math.ceil((pool.buffers?.bytes ?? 0) / geometry.chunk) - lane.firstBuffer;
+  const holder = new Uint32Array(Math.max(0, Math.min(lane.buffers, there)));
   let valid = 0, torn = 0, empty = 0, beyond = 0, ghosts = 0, conflicts = 0, oldest = -1, newest = -1, lastBoot = 0;
   for (let slot = 0; slot < slots; slot++) {
     if (state[slot] === SLOT_EMPTY) { empty++; continue; }
     if (state[slot] === SLOT_TORN) { torn++; continue; }
     index.at(slot);
     const sequence = sequenceOf(index.generation, slots, slot), { buffer, boot } = index;
-    const ghost = buffer < lane.firstBuffer || buffer >= lane.firstBuffer + lane.buffers || !bounds.allow(boot, sequence);
+    const ghost = buffer < lane.firstBuffer || buffer >= lane.firstBuffer + lane.buffers || sequence >= limit || !bounds.allow(boot, sequence);
     if (ghost) { ghosts++; state[slot] = SLOT_TORN; continue; }
     lastBoot = Math.max(lastBoot, bounds.fullId(boot));
     const other = holder[buffer - lane.firstBuffer] - 1;
     if (other >= 0) {
       conflicts++;
       const loser = sequenceOf(index.at(other).generation, slots, other) > sequence ? slot : other;
-      if (state[loser] === SLOT_BEYOND) beyond--; else if (loser === other) valid--;
+      if (loser === other) { if (state[other] === SLOT_BEYOND) beyond--; else valid--; }
       state[loser] = SLOT_TORN;
       if (loser === slot) continue;
     }
@@ -91,11 +95,12 @@ function recoverLane(pool: Pool, number: number, boots: readonly Boot[]): { lane
 }
 
 /** Which sequence numbers each run can have given out: from its own start up to the next run's. */
-function bootBounds(boots: readonly Boot[], lane: number): { allow(boot: number, sequence: number): boolean; fullId(boot: number): number; latestStart: number } {
+function bootBounds(boots: readonly Boot[], lane: number, limit: number): { allow(boot: number, sequence: number): boolean; fullId(boot: number): number; latestStart: number } {
   const newest = boots.length > 0 ? boots[boots.length - 1].id : 0;
+  const starts = boots.map((b) => Math.min(b.firstSequence[lane] ?? 0, limit));
   const range = new Map<number, { from: number; to: number }>();
-  boots.forEach((b, i) => range.set(b.id & 0xffff, { from: b.firstSequence[lane] ?? 0, to: boots[i + 1]?.firstSequence[lane] ?? Infinity }));
-  const oldestStart = boots[0]?.firstSequence[lane] ?? Infinity;
+  boots.forEach((b, i) => range.set(b.id & 0xffff, { from: starts[i], to: starts[i + 1] ?? Infinity }));
+  const oldestStart = starts[0] ?? Infinity;
   return {
     allow: (boot, sequence) => {
       const r = range.get(boot);
@@ -106,7 +111,7 @@ function bootBounds(boots: readonly Boot[], lane: number): { allow(boot: number,
       const id = (newest & ~0xffff) | boot;
       return newest > 0 && id > newest + 0x8000 ? id - 0x10000 : id;
     },
-    latestStart: boots.reduce((max, b) => Math.max(max, b.firstSequence[lane] ?? 0), 0),
+    latestStart: starts.reduce((max, start) => Math.max(max, start), 0),
   };
 }
 

@@ -2,5 +2,6 @@
 export * from './error.js';
 export * from './memory.js';
 export * from './persist.js';
+export * from './read.js';
 export * from './poll.js';
 export * from './medium.js';

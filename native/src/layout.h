@@ -7,7 +7,7 @@
 namespace framekeep {
 
 struct IndexRecord {            // 32 bytes, little-endian, two to a cache line, at an address that is a multiple of 32
-  uint32_t generation;          // sequence = generation * slots + slot; 0: never written
+  uint32_t generation;          // sequence = (generation - 1) * slots + slot; 0: never written
   uint32_t buffer;              // number of the pool buffer that holds the frame (or this part of it)
   uint64_t timestamp;           // ns since 1970-01-01T00:00:00Z
   uint16_t offset;              // where the frame begins within the buffer, bytes

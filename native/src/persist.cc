@@ -15,6 +15,7 @@
 #include "crc32c.h"
 #include "door.h"
 #include "log_context.h"
+#include "record_crc.h"
 
 namespace framekeep {
 
@@ -38,13 +39,6 @@ void FollowWallClock(LogContext& log) {
 int SyncPages(uint8_t* from, uint8_t* to) {
   uintptr_t page = uintptr_t(sysconf(_SC_PAGESIZE)), a = uintptr_t(from) & ~(page - 1);
   return msync(reinterpret_cast<void*>(a), uintptr_t(to) - a, MS_SYNC) ? -errno : 0;
-}
-
-template <class Crc> inline uint32_t RecordCrc(uint32_t seed, uint32_t slot, const IndexRecord& r) {
-  const auto* w = reinterpret_cast<const uint64_t*>(&r);
-  uint32_t c = Crc::Half(seed, slot);
-  c = Crc::Word(c, w[0]); c = Crc::Word(c, w[1]); c = Crc::Word(c, w[2]);
-  return Crc::Half(c, static_cast<uint32_t>(w[3]));
 }
 
 template <FlushMethod M, class Crc> int Commit(LogContext& log, uint32_t n) {
@@ -180,6 +174,15 @@ napi_value LogCommit(napi_env env, napi_callback_info info) {
   return Int(env, log.hardware_crc ? CommitBy<HardwareCrc>(log, n) : CommitBy<TableCrc>(log, n));
 }
 
+// logBoot(id, boot): the records from now on belong to that run.
+napi_value LogBoot(napi_env env, napi_callback_info info) {
+  Args<2> a(env, info);
+  uint32_t id = a.u32(0);
+  if (id >= a.state->logs.size() || !a.state->logs[id]) return Int(env, -EINVAL);
+  a.state->logs[id]->boot = uint16_t(a.u32(1));
+  return Int(env, 0);
+}
+
 // logClose(id, entries, evicted, slotBuffer, counters): detaches the views and frees the lane's volatile memory.
 napi_value LogClose(napi_env env, napi_callback_info info) {
   Args<5> a(env, info);
@@ -276,6 +279,7 @@ napi_value LayoutOf(napi_env env, napi_callback_info) {
 void Init(napi_env env, napi_value exports, EnvState* state) {
   Method(env, exports, "logOpen", LogOpen, state);
   Method(env, exports, "logCommit", LogCommit, state);
+  Method(env, exports, "logBoot", LogBoot, state);
   Method(env, exports, "logClose", LogClose, state);
   Method(env, exports, "indexScan", IndexScan, state);
   Method(env, exports, "crc32c", Crc32c, state);
