@@ -25,7 +25,7 @@ export function errnoName(negative: number): string {
 const ERRNO = new Map<number, string>([
   [1, 'EPERM'], [2, 'ENOENT'], [4, 'EINTR'], [5, 'EIO'], [6, 'ENXIO'], [9, 'EBADF'], [11, 'EAGAIN'], [12, 'ENOMEM'], [13, 'EACCES'],
   [14, 'EFAULT'], [16, 'EBUSY'], [17, 'EEXIST'], [19, 'ENODEV'], [20, 'ENOTDIR'], [21, 'EISDIR'], [22, 'EINVAL'], [23, 'ENFILE'],
-  [24, 'EMFILE'], [26, 'ETXTBSY'], [27, 'EFBIG'], [28, 'ENOSPC'], [30, 'EROFS'], [32, 'EPIPE'], [36, 'ENAMETOOLONG'], [38, 'ENOSYS'],
-  [40, 'ELOOP'], [75, 'EOVERFLOW'], [90, 'EMSGSIZE'], [92, 'ENOPROTOOPT'], [93, 'EPROTONOSUPPORT'], [95, 'EOPNOTSUPP'], [97, 'EAFNOSUPPORT'],
-  [98, 'EADDRINUSE'], [99, 'EADDRNOTAVAIL'], [100, 'ENETDOWN'], [105, 'ENOBUFS'], [110, 'ETIMEDOUT'], [111, 'ECONNREFUSED'], [122, 'EDQUOT'],
+  [24, 'EMFILE'], [26, 'ETXTBSY'], [27, 'EFBIG'], [28, 'ENOSPC'], [30, 'EROFS'], [32, 'EPIPE'], [34, 'ERANGE'], [36, 'ENAMETOOLONG'], [38, 'ENOSYS'],
+  [40, 'ELOOP'], [75, 'EOVERFLOW'], [88, 'ENOTSOCK'], [90, 'EMSGSIZE'], [92, 'ENOPROTOOPT'], [93, 'EPROTONOSUPPORT'], [95, 'EOPNOTSUPP'], [97, 'EAFNOSUPPORT'],
+  [98, 'EADDRINUSE'], [99, 'EADDRNOTAVAIL'], [100, 'ENETDOWN'], [105, 'ENOBUFS'], [107, 'ENOTCONN'], [110, 'ETIMEDOUT'], [111, 'ECONNREFUSED'], [122, 'EDQUOT'],
 ]);

@@ -5,3 +5,4 @@ export * from './persist.js';
 export * from './read.js';
 export * from './poll.js';
 export * from './medium.js';
+export * from './xdp.js';
