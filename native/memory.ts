@@ -49,17 +49,17 @@ export function unmap(mapping: Mapping): void {
   addon['unmap'](mapping.id, mapping.segments);
 }
 
-/** Takes the file's exclusive lock (released with the last descriptor, however the process ends). False: somebody has it. */
-export function lockFile(fd: number): boolean {
-  const result: number = addon['lockFile'](fd);
+/** Takes a file's exclusive lock, or that of one byte of it (released with the last descriptor, however the process ends). False: somebody has it. */
+export function lockFile(fd: number, byte = 0): boolean {
+  const result: number = addon['lockFile'](fd, byte);
   if (result === 0) return true;
   if (result === -11 || result === -13) return false;
   throw new FramekeepError('E_LOCK', `the file cannot be locked: ${errnoName(result)}`, 'use a file system that supports fcntl locks');
 }
 
 /** Whether another process (or another open of the file) holds its lock. */
-export function lockHeld(fd: number): boolean {
-  return addon['lockHeld'](fd) === 1;
+export function lockHeld(fd: number, byte = 0): boolean {
+  return addon['lockHeld'](fd, byte) === 1;
 }
 
 /** Reserves the space of a file. @returns 0 or a negative errno (-28: ENOSPC) */

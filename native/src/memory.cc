@@ -73,18 +73,18 @@ napi_value Unmap(napi_env env, napi_callback_info info) {
   return Int(env, 0);
 }
 
-// lockFile(fd) → 0, or -EAGAIN when another open file description holds it. An open-file-description lock (fcntl(2)): it goes
+// lockFile(fd, byte) → 0, or -EAGAIN when another open file description holds it. An open-file-description lock (fcntl(2)): it goes
 // with the last descriptor, however the process ends, and threads of one process cannot undo it by closing another one.
 napi_value LockFile(napi_env env, napi_callback_info info) {
-  Args<1> a(env, info);
-  struct flock lock = {}; lock.l_type = F_WRLCK; lock.l_whence = SEEK_SET; lock.l_start = 0; lock.l_len = 1;
+  Args<2> a(env, info);
+  struct flock lock = {}; lock.l_type = F_WRLCK; lock.l_whence = SEEK_SET; lock.l_start = off_t(a.u32(1)); lock.l_len = 1;
   return Int(env, fcntl(a.i32(0), F_OFD_SETLK, &lock) ? -errno : 0);
 }
 
-// lockHeld(fd) → 1 when somebody else holds the lock, 0 when not, negative errno
+// lockHeld(fd, byte) → 1 when somebody else holds the lock, 0 when not, negative errno
 napi_value LockHeld(napi_env env, napi_callback_info info) {
-  Args<1> a(env, info);
-  struct flock lock = {}; lock.l_type = F_WRLCK; lock.l_whence = SEEK_SET; lock.l_start = 0; lock.l_len = 1;
+  Args<2> a(env, info);
+  struct flock lock = {}; lock.l_type = F_WRLCK; lock.l_whence = SEEK_SET; lock.l_start = off_t(a.u32(1)); lock.l_len = 1;
   if (fcntl(a.i32(0), F_OFD_GETLK, &lock)) return Int(env, -errno);
   return Int(env, lock.l_type == F_UNLCK ? 0 : 1);
 }

@@ -1,0 +1,146 @@
+/**
+ * Counters as shared memory: a small file that the data plane alone writes and anybody may read, also after the switch
+ * died. f64 each: exact to 2^53, so that nothing wraps silently; an aligned 8-byte store is never seen half.
+ *
+ *   0       header: magic "FKCOUNT1", u32 version, u32 pid, f64 start (s since 1970), name (64), pool path (256)
+ *   4096    GLOBAL counters (64 × f64)
+ *   8192    port p at 8192 + p × 2048: u32 state, u32 reserved, spec (120), note (128), then PORT counters (128 × f64) from +256
+ *
+ * For every port:  received = forwarded + flooded + Σ dropped(reason)     seen by the selection = kept + notSelected + lost
+ */
+import { closeSync, existsSync, ftruncateSync, openSync, renameSync } from 'node:fs';
+import { FramekeepError, mapFile, unmap, type Mapping } from '../native/index.js';
+import { DROP_REASONS, MAX_PORTS, type PortTotals } from '../logger/format.js';
+
+export const GLOBAL = {
+  heartbeat: 0, turns: 1, bursts: 2, sleeps: 3, freeBuffers: 4, buffers: 5, nextSequence: 6, slots: 7, commits: 8, committed: 9, keptBytes: 10,
+  lines: 11, fences: 12, fdbEntries: 13, learned: 14, moved: 15, aged: 16, fdbFull: 17, groupSources: 18, frozen: 19, boot: 20, maxBatch: 21, stopped: 22,
+} as const;
+
+export const PORT = {
+  received: 0, receivedBytes: 1, forwarded: 2, flooded: 3, sent: 4, sentBytes: 5, txFull: 6, kept: 7, keptBytes: 8, notSelected: 9, lost: 10,
+  checksums: 11, txErrors: 12,
+  // XDP_STATISTICS (linux/if_xdp.h), summed over queues
+  xdpRxDropped: 13, xdpRxInvalid: 14, xdpTxInvalid: 15, xdpRxRingFull: 16, xdpFillEmpty: 17, xdpTxEmpty: 18,
+  passed: 19, switchTimes: 20, finished: 21,
+  dropped: 32,  // + reason, as DROP_REASONS
+} as const;
+
+/** What a port's state word says. */
+export const PORT_UNUSED = 0, PORT_UP = 1, PORT_DOWN = 2, PORT_GONE = 3, PORT_REMOVED = 4;
+export const PORT_STATES = ['unused', 'up', 'down', 'gone', 'removed'] as const;
+
+const MAGIC = 'FKCOUNT1', PORTS_AT = 8192, PORT_BYTES = 2048, PORT_COUNTERS = 256;
+const BYTES = PORTS_AT + MAX_PORTS * PORT_BYTES;
+
+export class Counters {
+  readonly global: Float64Array;
+  private readonly mapping: Mapping;
+  private readonly ports: readonly Float64Array[];
+
+  private constructor(mapping: Mapping) {
+    this.mapping = mapping;
+    const buffer = mapping.segments[0];
+    this.global = new Float64Array(buffer, 4096, 64);
+    this.ports = Array.from({ length: MAX_PORTS }, (_, p) => new Float64Array(buffer, PORTS_AT + p * PORT_BYTES + PORT_COUNTERS, 128));
+  }
+
+  /** A new file in place of an old one (whose readers keep what they have). */
+  static create(path: string, about: { pid: number; startSeconds: number; name: string; pool: string }): Counters {
+    const half = `${path}.${about.pid}.new`;
+    const fd = openSync(half, 'w+', 0o600);
+    ftruncateSync(fd, BYTES);
+    const mapping = mapFile(fd, BYTES, { writable: true });
+    closeSync(fd);
+    const bytes = new Uint8Array(mapping.segments[0]), view = new DataView(mapping.segments[0]);
+    putText(bytes, 32, 64, about.name);
+    putText(bytes, 96, 256, about.pool);
+    view.setUint32(8, 1, true);
+    view.setUint32(12, about.pid, true);
+    view.setFloat64(16, about.startSeconds, true);
+    putText(bytes, 0, 8, MAGIC);
+    renameSync(half, path);
+    return new Counters(mapping);
+  }
+
+  /** @throws FramekeepError E_COUNTERS when there are none or they are not ours */
+  static open(path: string, writable = false): Counters {
+    if (!existsSync(path)) throw new FramekeepError('E_COUNTERS', `there are no counters at ${path}`, 'is the switch of that name running?');
+    const fd = openSync(path, writable ? 'r+' : 'r');
+    try {
+      const mapping = mapFile(fd, BYTES, { writable });
+      const counters = new Counters(mapping);
+      if (getText(new Uint8Array(mapping.segments[0]), 0, 8) !== MAGIC) throw new FramekeepError('E_COUNTERS', `${path} holds no counters`, 'name a switch of this version');
+      return counters;
+    } finally { closeSync(fd); }
+  }
+
+  port(id: number): Float64Array { return this.ports[id]; }
+
+  describePort(id: number, state: number, spec: string, note: string): void {
+    const bytes = new Uint8Array(this.mapping.segments[0]), at = PORTS_AT + id * PORT_BYTES;
+    bytes.fill(0, at + 8, at + PORT_COUNTERS);
+    putText(bytes, at + 8, 120, spec);
+    putText(bytes, at + 128, 128, note);
+    this.setState(id, state);
+  }
+
+  setState(id: number, state: number): void {
+    new DataView(this.mapping.segments[0]).setUint32(PORTS_AT + id * PORT_BYTES, state, true);
+  }
+
+  /** What is known of every port that ever was, with its counters by name. For people and programs: allocates. */
+  snapshot(): CountersSnapshot {
+    const buffer = this.mapping.segments[0], view = new DataView(buffer), bytes = new Uint8Array(buffer);
+    const ports: PortSnapshot[] = [];
+    for (let id = 0; id < MAX_PORTS; id++) {
+      const at = PORTS_AT + id * PORT_BYTES, state = view.getUint32(at, true);
+      if (state === PORT_UNUSED) continue;
+      const c = this.ports[id];
+      const value = (key: keyof typeof PORT): number => c[PORT[key]];
+      ports.push({
+        id, state: PORT_STATES[state] ?? 'unused', spec: getText(bytes, at + 8, 120), note: getText(bytes, at + 128, 128),
+        ...Object.fromEntries(Object.keys(PORT).filter((k) => k !== 'dropped').map((k) => [k, value(k as keyof typeof PORT)])) as unknown as PortCounters,
+        dropped: Object.fromEntries(DROP_REASONS.map((reason, i) => [reason, c[PORT.dropped + i]])),
+      });
+    }
+    return {
+      name: getText(bytes, 32, 64), pool: getText(bytes, 96, 256), pid: view.getUint32(12, true), startSeconds: view.getFloat64(16, true),
+      global: Object.fromEntries(Object.entries(GLOBAL).map(([key, i]) => [key, this.global[i]])) as Record<keyof typeof GLOBAL, number>,
+      ports,
+    };
+  }
+
+  /** What a pool's checkpoint says of each port, by number. */
+  totals(): PortTotals[] {
+    return this.ports.map((c) => ({
+      received: c[PORT.received], dropped: sumDropped(c), kept: c[PORT.kept], notSelected: c[PORT.notSelected], lost: c[PORT.lost],
+    }));
+  }
+
+  close(): void { unmap(this.mapping); }
+}
+
+type PortCounters = { readonly [K in Exclude<keyof typeof PORT, 'dropped'>]: number };
+export type PortSnapshot = PortCounters & {
+  readonly id: number; readonly state: string; readonly spec: string; readonly note: string; readonly dropped: Readonly<Record<string, number>>;
+};
+export interface CountersSnapshot {
+  readonly name: string; readonly pool: string; readonly pid: number; readonly startSeconds: number;
+  readonly global: Readonly<Record<keyof typeof GLOBAL, number>>;
+  readonly ports: readonly PortSnapshot[];
+}
+
+export function sumDropped(c: Float64Array): number {
+  let sum = 0;
+  for (let i = 0; i < DROP_REASONS.length; i++) sum += c[PORT.dropped + i];
+  return sum;
+}
+
+function putText(bytes: Uint8Array, at: number, room: number, text: string): void {
+  new TextEncoder().encodeInto(text, bytes.subarray(at, at + room));
+}
+function getText(bytes: Uint8Array, at: number, room: number): string {
+  const end = bytes.subarray(at, at + room).indexOf(0);
+  return new TextDecoder().decode(bytes.subarray(at, end < 0 ? at + room : at + end));
+}

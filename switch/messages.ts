@@ -1,0 +1,69 @@
+/** What the control thread and the data-plane thread say to each other. */
+import type { CreateOptions } from '../logger/pool.js';
+import type { Durability } from '../native/index.js';
+import type { FdbEntry } from './fdb.js';
+import type { PortRequest } from './ports/request.js';
+
+/** What a data-plane thread is started with. */
+export interface ThreadOptions {
+  readonly name: string;
+  readonly pool: string;
+  readonly create: CreateOptions;
+  readonly durability?: Durability;
+  readonly countersPath: string;
+  /** eventfd that wakes the thread from poll(2). */
+  readonly wakeFd: number;
+  /** Int32 [0]: how many messages wait. */
+  readonly waiting: SharedArrayBuffer;
+  readonly keep: KeepPolicy;
+  readonly snap: number;
+  readonly commitBeforeForward: boolean;
+  readonly logic: string;
+  readonly fdbSize: number;
+  readonly ageing: number;
+  readonly vlanAware: boolean;
+  readonly forwardReserved: boolean;
+  readonly minFrame: number;
+  readonly maxFrame: number;
+  readonly maxBatch: number;
+  /** Check every change of a buffer's owner: for tests. */
+  readonly checked: boolean;
+  /** CPU to stay on; undefined: any. */
+  readonly cpu?: number;
+  readonly software: string;
+}
+
+export interface KeepPolicy {
+  /** pcap-filter; '' keeps every frame, null none. */
+  readonly expression: string | null;
+  readonly sample: number;
+  /** Whether only frames of chosen ports are kept. */
+  readonly byPort: boolean;
+}
+
+export type Request =
+  | { readonly type: 'add-port'; readonly port: PortRequest }
+  | { readonly type: 'remove-port'; readonly id: number }
+  | { readonly type: 'set-keep'; readonly keep: KeepPolicy }
+  | { readonly type: 'freeze'; readonly frozen: boolean }
+  | { readonly type: 'fdb-show' }
+  | { readonly type: 'fdb-flush'; readonly port: number }
+  | { readonly type: 'stop' };
+
+export interface PortOpened { readonly id: number; readonly note: string; readonly spec: string }
+export interface Started { readonly boot: number; readonly medium: string; readonly promise: string; readonly durability: string; readonly zeroCopy: boolean; readonly slots: number; readonly chunk: number; readonly recovered: number; readonly gaps: number; readonly torn: number; readonly findings: readonly string[] }
+export type FdbShown = readonly FdbEntry[];
+
+export interface WireError { readonly code: string; readonly message: string; readonly remedy: string }
+export type Answer =
+  | { readonly type: 'started'; readonly started: Started }
+  | { readonly type: 'reply'; readonly id: number; readonly value: unknown }
+  | { readonly type: 'refused'; readonly id: number; readonly error: WireError }
+  | { readonly type: 'event'; readonly event: SwitchEvent };
+
+/** What happens by itself; for the log. */
+export type SwitchEvent =
+  | { readonly kind: 'port-warning'; readonly port: number; readonly spec: string; readonly text: string }
+  | { readonly kind: 'port-down' | 'port-up' | 'port-gone' | 'port-finished'; readonly port: number; readonly spec: string; readonly text: string }
+  | { readonly kind: 'keeping-stopped'; readonly text: string }
+  | { readonly kind: 'stopped' };

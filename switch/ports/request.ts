@@ -1,0 +1,18 @@
+/** What the control thread asks the data plane to open: structured-cloneable, everything found out beforehand. */
+import type { XdpInterface } from './xdp.js';
+
+export interface PortRequest {
+  /** As the user wrote it. */
+  readonly spec: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly options: Readonly<Record<string, string>>;
+  /** For `xdp:`. */
+  readonly xdp?: XdpInterface;
+  /** For `pipe:` and `cap:`: the shared file and which end to take. */
+  readonly pipe?: { readonly path: string };
+  /** The interface underneath, to follow its state; 0: none. */
+  readonly ifindex: number;
+  /** Whether received (sent) frames of this port are kept; undefined: no restriction was asked for. */
+  readonly keep?: { readonly received: boolean; readonly sent: boolean };
+}
