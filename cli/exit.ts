@@ -18,11 +18,12 @@ export const EXIT = {
 
 export const EXIT_HELP = '0 done, 1 it failed, 2 wrong usage, 77 a privilege is missing, 130 interrupted';
 
-const USAGE: ReadonlySet<string> = new Set(['E_USAGE', 'E_CONFIG', 'E_FILTER_SYNTAX', 'E_PORT_KIND', 'E_PORT_OPTION', 'E_PORT_SPEC']);
-const PERMISSION: ReadonlySet<string> = new Set(['E_PERMISSION', 'E_CAPABILITY']);
+const USAGE: ReadonlySet<string> = new Set(['E_USAGE', 'E_CONFIG', 'E_FILTER_SYNTAX', 'E_FILTER_LENGTH', 'E_PORT_KIND', 'E_PORT_OPTION']);
 
 export function exitCodeOf(code: string): number {
-  return USAGE.has(code) ? EXIT.usage : PERMISSION.has(code) ? EXIT.permission : code === 'E_INTERRUPTED' ? EXIT.interrupted : EXIT.failure;
+  if (USAGE.has(code)) return EXIT.usage;
+  if (code.endsWith('_PERMISSION')) return EXIT.permission;
+  return code === 'E_INTERRUPTED' ? EXIT.interrupted : EXIT.failure;
 }
 
 /** What failed, without the remedy that FramekeepError appends to its message. */

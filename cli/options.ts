@@ -12,13 +12,13 @@ export interface CommonOptions {
   debug: boolean;
 }
 
-/** `kind:name[,option=value…]`, as in `xdp:eth1,queue=2`. */
+/** `kind:name[,option[=value]…]`, as in `xdp:eth1,queues=2` or `replay:a.pcap,loop`. */
 export interface PortSpec {
   /** One of PORT_KINDS in cli/values.ts; whether it can be opened is found out by the port itself. */
   kind: string;
   /** Interface, file or pipe name, as written. */
   name: string;
-  /** Everything after the name, keys and values as written; the port kind checks them. */
+  /** Everything after the name, keys and values as written, '' for a key alone; the port kind checks them. */
   options: Record<string, string>;
   /** The whole specification on one line, for messages and for the pool's port table. */
   text: string;
@@ -144,9 +144,9 @@ export interface CreateOptions extends CommonOptions {
   size: number;
   chunk: 2048 | 4096;
   lanes: number;
-  /** Boots the pool's boot table holds. */
-  boots: number;
-  /** Overwrite a pool that holds frames; never one that a process holds. */
+  /** Runs whose port names the pool remembers; undefined: what suits its size. */
+  boots: number | undefined;
+  /** Replace a pool that holds frames; never one that a process holds, nor a file that is no pool. */
   force: boolean;
 }
 

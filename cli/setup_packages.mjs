@@ -4,14 +4,14 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
-const PATHS = [...(process.env.PATH ?? '').split(':').filter(Boolean), '/usr/sbin', '/sbin', '/usr/bin', '/bin'];
+const PATHS = [...(process.env.PATH ?? '').split(':').filter(Boolean), '/usr/sbin', '/sbin'];  // an ordinary user's PATH lacks them
 const LIBRARIES = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu', '/usr/lib64', '/usr/lib', '/lib64', '/lib', '/usr/local/lib'];
 const program = (...names) => () => names.some((name) => PATHS.some((dir) => existsSync(join(dir, name))));
 const library = (...names) => () => names.some((name) => LIBRARIES.some((dir) => existsSync(join(dir, name))));
 
 /** `stops`: nothing works without it. */
 const PACKAGES = [
-  { name: 'g++', for: 'building the addon', stops: true, there: () => process.env.CXX !== undefined || existsSync('build/framekeep.node') || program('c++', 'g++', 'clang++')() },
+  { name: 'g++', for: 'building the addon', stops: true, there: () => process.env.CXX !== undefined || existsSync(new URL('../build/framekeep.node', import.meta.url)) || program('c++', 'g++', 'clang++')() },
   { name: 'libpcap0.8', for: 'filters', there: library('libpcap.so.0.8', 'libpcap.so.1') },
   { name: 'iproute2', for: 'tests', there: program('ip') },
   { name: 'iputils-ping', for: 'tests', there: program('ping') },

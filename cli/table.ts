@@ -154,8 +154,8 @@ export const COMMANDS: readonly CommandEntry[] = [
     options: [
       { long: 'size', value: v.size, fallback: 0, shown: '256M, or the whole device', help: 'bytes, or with K, M, G, T' },
       { ...CHUNK, group: undefined, help: 'bytes of one buffer: 2048 or 4096' } as OptionEntry,
-      { long: 'lanes', value: v.integer('N', 1, 64), fallback: 1, help: 'logs, one for each data-plane thread' },
-      { long: 'boots', value: v.integer('N', 1, 4096), fallback: 64, help: 'runs whose ports it remembers' },
+      { long: 'lanes', value: v.integer('N', 1, 16), fallback: 1, help: 'logs, one for each data-plane thread' },
+      { long: 'boots', value: v.integer('N', 2, 65535), shown: '32; 4 in a small pool', help: 'runs whose ports it remembers' },
       { long: 'force', help: 'replace a pool that holds frames' },
     ],
     examples: [['framekeep create --size 4G /mnt/huge/lab.pool', 'on hugetlbfs']],

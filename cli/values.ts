@@ -185,19 +185,21 @@ export const PORT_KINDS: readonly PortKind[] = [
   { kind: 'sink', help: 'counts and drops what it is sent', nameless: true },
 ];
 
-/** `kind:name[,option=value…]`. A comma belongs to the name unless `word=` follows. */
+// A comma outside quotes that `word=`, or a word up to the next comma or the end, follows. Other commas belong to what they stand in.
+const OPTION_COMMA = /,(?=[a-z][a-z0-9-]*(?:[=,]|$))(?=(?:[^"]*"[^"]*")*[^"]*$)/;
+
+/** `kind:name[,option[=value]…]`; a value with commas may be quoted, as in `filter="tcp,udp"`. */
 export const port: Value<PortSpec> = {
   placeholder: 'PORT',
   read(t, base) {
-    const [head, ...rest] = t.split(/,(?=[a-z][a-z0-9-]*=)/);
+    const [head, ...rest] = t.split(OPTION_COMMA);
     const colon = head!.indexOf(':');
     if (colon <= 0) throw new BadValue(`${quoted(t)} is no port: write kind:name, like xdp:eth1; kinds are ${PORT_KINDS.map((k) => k.kind).join(', ')}`);
     const options: Record<string, string> = {};
     for (const part of rest) {
-      const equals = part.indexOf('=');
-      const key = part.slice(0, equals);
-      if (key in options) throw new BadValue(`${quoted(t)} says ${key} twice`);
-      options[key] = part.slice(equals + 1);
+      const [, key, value] = /^([^=]*)=?(.*)$/s.exec(part)!;
+      if (Object.hasOwn(options, key!)) throw new BadValue(`${quoted(t)} says ${key} twice`);
+      options[key!] = value!.replace(/^"(.*)"$/s, '$1');
     }
     return portSpec(head!.slice(0, colon), head!.slice(colon + 1), options, base);
   },
@@ -210,7 +212,7 @@ export function portSpec(kind: string, name: string, options: Record<string, str
   if (known === undefined) throw new BadValue(`${quoted(kind)} is no kind of port${didYouMean(kind, kinds)}; there are ${kinds.join(', ')}`);
   if (name === '' && !known.nameless) throw new BadValue(`the ${kind} port has no name: ${kind}:NAME`);
   const full = name === '' ? kind : known.file ? resolve(base, name) : name;
-  return { kind, name: full, options, text: [`${kind}:${full}`, ...Object.entries(options).map(([k, v]) => `${k}=${v}`)].join(',') };
+  return { kind, name: full, options, text: [`${kind}:${full}`, ...Object.entries(options).map(([k, v]) => v === '' ? k : `${k}=${v.includes(',') ? quoted(v) : v}`)].join(',') };
 }
 
 /** `NAME`, `NAME:in`, `NAME:out`; a name may itself be `kind:name`. */
