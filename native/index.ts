@@ -6,3 +6,7 @@ export * from './read.js';
 export * from './poll.js';
 export * from './medium.js';
 export * from './xdp.js';
+export * from './pcap_filter.js';
+export * from './pipe.js';
+export { packageRoot } from './addon.js';
+export * from './netif.js';

@@ -1,0 +1,53 @@
+/** Network namespaces for tests: made under names of this process, used by commands and Node children, deleted afterwards. */
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+
+const face = new URL('../native/index.js', import.meta.url).href;
+let made = 0;
+
+/** Runs a shell command; throws with what it printed when it fails. */
+export function sh(command: string): string {
+  const { status, stdout, stderr } = spawnSync('sh', ['-ec', command], { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`${command}: ${stderr}${stdout}`);
+  return stdout;
+}
+
+export class Namespace {
+  readonly name: string;
+
+  /** Loopback up; IPv6 off, so that no frame is sent but those that the test sends. */
+  constructor() {
+    this.name = `fk${process.pid.toString(36)}n${made++}`;
+    sh(`ip netns add ${this.name} && ip -n ${this.name} link set lo up && ip netns exec ${this.name} sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1`);
+  }
+
+  sh(command: string): string {
+    const { status, stdout, stderr } = spawnSync('ip', ['netns', 'exec', this.name, 'sh', '-ec', command], { encoding: 'utf8' });
+    if (status !== 0) throw new Error(`${command}: ${stderr}${stdout}`);
+    return stdout;
+  }
+
+  /** What a Node child started here makes of `code`: the native face is in scope as `fk`, and `say(value)` is the answer. */
+  node(code: string): any {
+    const { status, stdout, stderr } = spawnSync('ip', ['netns', 'exec', this.name, ...nodeLine(code)], { encoding: 'utf8' });
+    if (status !== 0) throw new Error(stderr);
+    return JSON.parse(stdout.trim().split('\n').at(-1)!);
+  }
+
+  /** The same, still running once it has said something. */
+  async start(code: string): Promise<{ child: ChildProcess; said: any; kill(): Promise<void> }> {
+    const child = spawn('ip', ['netns', 'exec', this.name, ...nodeLine(code)], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const [line] = await Promise.race([once(child.stdout!, 'data'), once(child, 'exit').then(() => { throw new Error('the child ended without a word'); })]);
+    return {
+      child, said: JSON.parse(String(line)),
+      async kill() { const gone = once(child, 'exit'); child.kill('SIGKILL'); await gone; },   // `ip netns exec` has become node
+    };
+  }
+
+  delete(): void { spawnSync('ip', ['netns', 'del', this.name]); }
+}
+
+function nodeLine(code: string): string[] {
+  const text = `import * as fk from ${JSON.stringify(face)};\nconst say = (x) => console.log(JSON.stringify(x));\n${code}`;
+  return [process.execPath, '--input-type=module', '-e', text];
+}
