@@ -86,7 +86,8 @@ function addOption(command: Command, o: OptionEntry, entry: CommandEntry, base: 
   if (value) {
     option.argParser((text: string, before: unknown) => {
       const one = read(value, text, `--${o.long}`, base);
-      return o.many ? [...(before as unknown[] | undefined ?? []), one] : one;
+      // Boxed: commander takes null, which is `--keep none`, for "not given".
+      return { value: o.many ? [...((before as Boxed | undefined)?.value as unknown[] | undefined ?? []), one] : one };
     });
   }
   command.addOption(option);
@@ -94,6 +95,8 @@ function addOption(command: Command, o: OptionEntry, entry: CommandEntry, base: 
   if (o.negatable) command.addOption(withGroup(new Option(`--no-${o.long}`, 'the opposite'), o.group));
   else if (!value && entry.configured && !o.commandLineOnly) command.addOption(new Option(`--no-${o.long}`).hideHelp());
 }
+
+interface Boxed { value: unknown }
 
 function withGroup(option: Option, group: string | undefined): Option {
   return group === undefined ? option : option.helpGroup(group);
@@ -115,12 +118,12 @@ function collect(entry: CommandEntry, words: readonly unknown[], given: Record<s
   for (const o of all) options[keyOf(o)] = o.many ? [] : o.value || o.negatable ? o.fallback : false;
   for (const a of entry.arguments) options[a.key] ??= a.many ? [] : undefined;
 
-  const file = given['config'] as string | undefined;
+  const file = (given['config'] as Boxed | undefined)?.value as string | undefined;
   if (entry.configured && file !== undefined) Object.assign(options, readConfig(file, entry));
 
   for (const o of all) {
-    const value = given[camelCase(o.long)];
-    if (value === undefined) continue;
+    if (given[camelCase(o.long)] === undefined) continue;
+    const value = o.value ? (given[camelCase(o.long)] as Boxed).value : given[camelCase(o.long)];
     const key = keyOf(o);
     options[key] = key === 'ports' && entry.configured ? [...(options[key] as unknown[]), ...(value as unknown[])] : value;
   }
