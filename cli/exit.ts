@@ -18,11 +18,15 @@ export const EXIT = {
 
 export const EXIT_HELP = '0 done, 1 it failed, 2 wrong usage, 77 a privilege is missing, 130 interrupted';
 
-const USAGE: ReadonlySet<string> = new Set(['E_USAGE', 'E_CONFIG', 'E_FILTER_SYNTAX', 'E_FILTER_LENGTH', 'E_PORT_KIND', 'E_PORT_OPTION']);
+const USAGE: ReadonlySet<string> = new Set([
+  'E_USAGE', 'E_CONFIG', 'E_FILTER_SYNTAX', 'E_FILTER_LENGTH', 'E_FILTER_UNSUPPORTED', 'E_SNAP_LENGTH', 'E_PORT_KIND', 'E_PORT_OPTION', 'E_PORT_SYNTAX',
+]);
 
 export function exitCodeOf(code: string): number {
   if (USAGE.has(code)) return EXIT.usage;
   if (code.endsWith('_PERMISSION')) return EXIT.permission;
+  // The reader of a pipe has seen enough, as `head` does.
+  if (code === 'E_OUTPUT_CLOSED') return EXIT.ok;
   return code === 'E_INTERRUPTED' ? EXIT.interrupted : EXIT.failure;
 }
 

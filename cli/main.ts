@@ -40,6 +40,7 @@ function refuseTerminal(options: Record<string, unknown>, io: Io): void {
 }
 
 function report(error: FramekeepError, argv: readonly string[], io: Io): number {
+  if (exitCodeOf(error.code) === EXIT.ok) return EXIT.ok;
   const what = whatFailed(error);
   if (argv.includes('--json')) {
     io.note(JSON.stringify({ error: { code: error.code, message: what, remedy: error.remedy } }));
