@@ -3,5 +3,6 @@ export * from './format.js';
 export * from './geometry.js';
 export * from './pool.js';
 export * from './recover.js';
+export * from './index_view.js';
 export * from './log.js';
 export * from './reader.js';
