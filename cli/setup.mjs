@@ -21,14 +21,14 @@ function fail(what, remedy) {
 }
 
 /** Runs a step and shows what it wrote only if it failed. */
-function step(name, command, parameters, remedy) {
+function step(doing, finished, command, parameters, remedy) {
   const began = Date.now();
   const done = spawnSync(command, parameters, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8', maxBuffer: 64 << 20 });
   if (done.status !== 0) {
     process.stderr.write((done.stdout ?? '') + (done.stderr ?? ''));
-    fail(`${name} failed${done.error ? `: ${done.error.message}` : ''}`, remedy);
+    fail(`${doing} failed${done.error ? `: ${done.error.message}` : ''}`, remedy);
   }
-  say(`${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
+  say(`${finished} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
 }
 
 const mtime = (path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
@@ -54,7 +54,7 @@ function installModules() {
   // Under `npm start` npm names itself; otherwise it is on the PATH.
   const self = process.env.npm_execpath;
   const [command, first] = self?.endsWith('.js') ? [process.execPath, [self]] : ['npm', []];
-  step('npm packages installed', command, [...first, 'ci', '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund'],
+  step('installing npm packages', 'npm packages installed', command, [...first, 'ci', '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund'],
     'the npm registry must be reachable once; behind a proxy set HTTPS_PROXY');
 }
 
@@ -92,7 +92,7 @@ function compile({ stale, orphans }) {
   if (ROOMS.some((room) => filesUnder(at(room), '.ts').some((s) => !existsSync(at('dist', room, s.replace(/\.ts$/, '.js')))))) {
     rmSync(at('dist', '.tsbuildinfo'), { force: true });
   }
-  step('TypeScript compiled', process.execPath, [at('node_modules', 'typescript', 'bin', 'tsc'), '-p', root], 'the lines above say where');
+  step('compiling TypeScript', 'TypeScript compiled', process.execPath, [at('node_modules', 'typescript', 'bin', 'tsc'), '-p', root], 'the lines above say where');
   writeFileSync(at('dist', '.compiled'), '');
   utimesSync(at('dist', '.compiled'), began, began);  // a source that was written meanwhile counts as newer
 }
@@ -124,6 +124,6 @@ if (!args.includes('--locked')) {
 
 if (todo.packages.length > 0) installPackages(todo.packages, say, fail);
 if (todo.modules) installModules();
-if (todo.addon) step('addon built', process.execPath, [at('native', 'build.mjs')], 'the lines above say why; a C++17 compiler is needed (g++ or clang++)');
+if (todo.addon) step('building the addon', 'addon built', process.execPath, [at('native', 'build.mjs')], 'the lines above say why; a C++17 compiler is needed (g++ or clang++)');
 if (capWanted(root)) buildCap(root, say);
 compile(todo.compiled);
