@@ -20,7 +20,9 @@ export interface MediumReport {
 // open(2): O_TMPFILE makes a file without a name, which goes with its descriptor; Node has no constant for it.
 const O_TMPFILE = 0o20000000 | constants.O_DIRECTORY;
 
-/** @param paths  '' for the usual places */
+const NO_PLACE = 'no pool can be in it: it is neither a file nor a devdax device';
+
+/** @param paths  none for the usual places */
 export async function media(paths: readonly string[]): Promise<MediumReport[]> {
   let native: typeof import('../native/index.js');
   try {
@@ -33,7 +35,10 @@ export async function media(paths: readonly string[]): Promise<MediumReport[]> {
     let fd: number | undefined;
     try {
       const place = existsSync(path) ? path : dirname(path);
+      const what = statSync(place);
+      if (!what.isFile() && !what.isDirectory() && !what.isCharacterDevice()) return { ...unknown, promise: NO_PLACE, remedy: 'name a file, a directory or a devdax device' };
       fd = openForLooking(place);
+      if (what.isCharacterDevice() && native.daxDeviceSize(fd) === undefined) return { ...unknown, promise: NO_PLACE, remedy: 'name a file, a directory or a devdax device' };
       const medium = native.detectMedium(fd, place);
       const free = medium.kind === 'devdax' ? native.daxDeviceSize(fd) : freeBytes(place);
       const full = free !== undefined && free < 16 * 1024 ** 2;

@@ -1,7 +1,7 @@
 /** The command's frame, from outside: help, version, usage errors, exit codes, JSON errors, the configuration file, doctor. */
 import test from 'ava';
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -304,6 +304,13 @@ test('doctor --json answers every question, and each no has a remedy', (t) => {
   t.like(absent, { ok: false, kind: '' });
 });
 
+test('doctor says of a device that is no persistent memory, and of a place that is not there, that no pool can be there', (t) => {
+  const { media } = JSON.parse(framekeep(['doctor', '--json', '/dev/null', '/nonexistent/dir/x.pool', '/dev/shm/not-made-yet.pool']).stdout);
+  t.like(media[0], { ok: false, promise: 'no pool can be in it: it is neither a file nor a devdax device' });
+  t.like(media[1], { ok: false, kind: '' });
+  t.like(media[2], { ok: true, kind: 'tmpfs' });
+});
+
 test('doctor changes nothing: no file is left in a directory it looked at', (t) => {
   const dir = scratch(t);
   t.is(framekeep(['doctor', dir]).status, 0);
@@ -341,6 +348,24 @@ test('a reader that goes away is no error', async (t) => {
   const status = await new Promise((resolve) => child.on('close', resolve));
   t.is(stderr, '');
   t.is(status, 0);
+});
+
+test('create makes a pool once, and replaces only pools, and only when told to', (t) => {
+  const pool = join(scratch(t), 'a.pool');
+  const made = framekeep(['create', pool, '--size', '4M', '--chunk', '4096', '--boots', '8', '--json']);
+  t.is(made.status, 0, made.stderr);
+  t.like(JSON.parse(made.stdout), { path: pool, bytes: 4 << 20, chunk: 4096, lanes: 1, boots: 8, durability: 'process' });
+  t.is(statSync(pool).mode & 0o777, 0o600);
+  const before = readFileSync(pool);
+  const again = framekeep(['create', pool, '--size', '8M']);
+  t.is(again.status, 1);
+  t.regex(again.stderr, /\[E_POOL_EXISTS\]/);
+  t.deepEqual(readFileSync(pool), before);
+  t.is(framekeep(['create', pool, '--size', '8M', '--force']).status, 0);
+  t.is(statSync(pool).size, 8 << 20);
+  writeFileSync(pool, 'a letter\n'.repeat(5000));
+  t.regex(framekeep(['create', pool, '--force']).stderr, /\[E_POOL_FOREIGN\]/);
+  t.is(readFileSync(pool, 'utf8').slice(0, 9), 'a letter\n');
 });
 
 test('docs/errors.md lists exactly the codes of the sources, each with its exit code', (t) => {
