@@ -207,6 +207,8 @@ export class Session {
     for (const port of [...plane.live]) {
       const warning = port.driver.statistics?.(port.counters);
       const spec = this.attached.get(port.id)!.request.spec;
+      const why = port.driver.failed?.();
+      if (why !== undefined) { this.portGone(port.id, why); continue; }
       if (warning !== undefined) this.say({ kind: 'port-warning', port: port.id, spec, text: warning });
       if (port.driver.finished && !this.finished.has(port.id)) {
         this.finished.add(port.id);

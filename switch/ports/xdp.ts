@@ -7,7 +7,7 @@
  *   offloads=wire|keep  whether offloads that hide bytes from the wire are turned off (default wire)
  */
 import {
-  FramekeepError, xdpClose, xdpDeliver, xdpDetach, xdpDrain, xdpError, xdpOpen, xdpPassed, xdpStatistics, errnoName,
+  FramekeepError, xdpClose, xdpDeliver, xdpDetach, xdpDrain, xdpOpen, xdpPassed, xdpStatistics, xdpWakeRx, errnoName,
   type XdpPort, type XdpRings, type XdpSocket, type XdpWay,
 } from '../../native/index.js';
 import { PORT } from '../counters.js';
@@ -100,9 +100,10 @@ export class XdpDriver implements PortDriver {
     return undefined;
   }
 
+  /** A deleted interface raises no event on its socket (Linux 6.18): only asking tells. */
   failed(): string | undefined {
-    const error = xdpError(this.fds[0]);
-    return error === -100 || error === -6 || error === -19 ? errnoName(error) : undefined;
+    const error = xdpWakeRx(this.fds[0]);
+    return error === -6 || error === -19 ? `its interface is gone (${errnoName(error)})` : undefined;
   }
 
   close(): void {

@@ -1,0 +1,136 @@
+/**
+ * What the control thread does for a port before the data plane opens it: finds the interface, refuses what would cut the
+ * machine off, sets promiscuous mode, sees to offloads, starts the helper of a `cap:` port. All of it is undone by `release`.
+ */
+import { fork, type ChildProcess } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { closeFd, defaultRouteInterfaces, FramekeepError, holdPromiscuous, interfaceInfo, type InterfaceInfo } from '../../native/index.js';
+import { makeDirectory, runBase } from '../run_directory.js';
+import { InterfaceState } from './interface_state.js';
+import type { PortRequest } from './request.js';
+import type { PortSpec } from './spec.js';
+
+export interface PrepareOptions {
+  /** The switch's run directory. */
+  readonly directory: string;
+  /** Take an interface that the default route needs. */
+  readonly force: boolean;
+}
+
+export interface Prepared {
+  readonly request: PortRequest;
+  /** What was found and done, for people. */
+  readonly report: readonly string[];
+  /** Called when what the port needs outside of the data plane has gone (a helper process that died). */
+  onGone(then: () => void): void;
+  /** Puts everything back. */
+  release(): Promise<void>;
+}
+
+/** Puts back what crashed switches left on interfaces. @returns what was done, for people */
+export function restoreLeftovers(directory: string): string[] {
+  return new InterfaceState(stateDirectory(directory)).restoreLeftovers();
+}
+
+/** One place for all switches of this machine: an interface has one owner. */
+const stateDirectory = (_directory: string): string => makeDirectory(join(makeDirectory(runBase()), 'interfaces'));
+
+export async function preparePort(spec: PortSpec, options: PrepareOptions): Promise<Prepared> {
+  switch (spec.kind) {
+    case 'xdp': return prepareInterface(spec, options);
+    case 'cap': return prepareCapture(spec, options);
+    case 'pipe': {
+      const path = join(makeDirectory(join(makeDirectory(runBase()), 'pipes')), spec.name.replaceAll('/', '_'));
+      return simple({ ...plain(spec), pipe: { path } });
+    }
+    default: return simple(plain(spec));
+  }
+}
+
+const plain = (spec: PortSpec): PortRequest => ({ spec: spec.text, kind: spec.kind, name: spec.name, options: spec.options, ifindex: 0 });
+
+const simple = (request: PortRequest): Prepared => ({ request, report: [], onGone: () => undefined, release: async () => undefined });
+
+function prepareInterface(spec: PortSpec, options: PrepareOptions): Prepared {
+  const info = interfaceInfo(spec.name);
+  refuseDefaultRoute(info, options);
+  const state = new InterfaceState(stateDirectory(options.directory));
+  const promiscuous = holdPromiscuous(info.index);
+  let report: string[];
+  try {
+    report = state.prepare(info.name, { offloads: spec.options['offloads'] === 'keep' ? 'keep' : 'wire' });
+  } catch (error) {
+    closeFd(promiscuous);
+    throw error;
+  }
+  if (!info.up) report.push(`${info.name} is down: no frames until it is up (ip link set dev ${info.name} up)`);
+  return {
+    request: {
+      ...plain(spec), ifindex: info.index,
+      xdp: { name: info.name, ifindex: info.index, mac: macBytes(info.mac), mtu: info.mtu, rxQueues: info.rxQueues, driver: info.driver || info.type || 'unknown driver' },
+    },
+    report,
+    onGone: () => undefined,
+    release: async () => {
+      closeFd(promiscuous);
+      state.restore(info.name);
+    },
+  };
+}
+
+async function prepareCapture(spec: PortSpec, options: PrepareOptions): Promise<Prepared> {
+  const info = interfaceInfo(spec.name);
+  refuseDefaultRoute(info, options);
+  const path = join(options.directory, `cap-${info.index}`);
+  const helper = fork(new URL('./cap_helper.js', import.meta.url), [info.name, path], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'], execArgv: [] });
+  let onGone = (): void => undefined, ending = false;
+  helper.on('exit', () => { if (!ending) onGone(); });
+  const release = async (): Promise<void> => {
+    ending = true;
+    await endProcess(helper);
+    for (const end of ['', '.a', '.b']) rmSync(path + end, { force: true });
+  };
+  try {
+    await ready(helper, spec.text);
+  } catch (error) {
+    await release();
+    throw error;
+  }
+  return { request: { ...plain(spec), options: {}, ifindex: info.index, pipe: { path } }, report: [], onGone: (then) => { onGone = then; }, release };
+}
+
+function ready(helper: ChildProcess, spec: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let said = '';
+    helper.stderr!.on('data', (text) => { said += text; });
+    const refuse = (why: string): void => {
+      const permission = /permission|not permitted|socket:|EPERM/i.test(why);
+      reject(new FramekeepError(permission ? 'E_PERMISSION' : 'E_CAP', `${spec} cannot be opened: ${why}`,
+        permission ? 'libpcap needs CAP_NET_RAW: run as root, or sudo setcap cap_net_raw+ep $(readlink -f $(command -v node))'
+          : /does not load/.test(why) ? 'apt-get install libpcap-dev make python3 && npm run setup' : 'see: framekeep doctor'));
+    };
+    helper.once('message', (m: { ready?: boolean; error?: string }) => m.ready ? resolve() : refuse(m.error ?? 'no reason given'));
+    helper.once('exit', (code, signal) => refuse(said.trim().split('\n').at(-1) || `its helper ended (${signal ?? code})`));
+    helper.once('error', (error) => refuse(error.message));
+  });
+}
+
+function endProcess(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
+  return new Promise((resolve) => {
+    child.once('exit', () => resolve());
+    child.disconnect?.();
+    setTimeout(() => child.kill('SIGKILL'), 500).unref();
+  });
+}
+
+function refuseDefaultRoute(info: InterfaceInfo, options: PrepareOptions): void {
+  if (options.force) return;
+  const found = defaultRouteInterfaces().find((one) => one.name === info.name);
+  if (found === undefined) return;
+  throw new FramekeepError('E_DEFAULT_ROUTE', `${info.name} ${found.how}: switching on it would cut this machine off`, 'use another interface, or say --force');
+}
+
+const macBytes = (mac: string): Uint8Array => Uint8Array.from(mac.split(':').slice(0, 6).map((b) => parseInt(b, 16) || 0)).length === 6
+  ? Uint8Array.from(mac.split(':').map((b) => parseInt(b, 16))) : new Uint8Array(6);

@@ -1,0 +1,29 @@
+/** `kind:name[,option[=value]…]`: how a port is named everywhere. */
+import { FramekeepError } from '../../native/index.js';
+
+export interface PortSpec {
+  readonly kind: string;
+  readonly name: string;
+  readonly options: Readonly<Record<string, string>>;
+  /** The whole on one line. */
+  readonly text: string;
+}
+
+/**
+ * A comma belongs to what is before it unless `word=`, or a word up to the next comma or the end, follows: so that file names
+ * and filters may hold commas.
+ * @throws FramekeepError E_PORT_SYNTAX
+ */
+export function parsePortSpec(text: string): PortSpec {
+  const bad = (why: string): FramekeepError => new FramekeepError('E_PORT_SYNTAX', `"${text}" ${why}`, 'write kind:name[,option=value], as in xdp:eth1 or replay:a.pcap,speed=2');
+  const [head, ...rest] = text.split(/,(?=[a-z][a-z0-9-]*(?:[=,]|$))/);
+  const colon = head.indexOf(':');
+  if (colon <= 0) throw bad('is not a port');
+  const options: Record<string, string> = {};
+  for (const part of rest) {
+    const equals = part.indexOf('='), key = equals < 0 ? part : part.slice(0, equals);
+    if (Object.hasOwn(options, key)) throw bad(`says ${key} twice`);
+    options[key] = equals < 0 ? '' : part.slice(equals + 1);
+  }
+  return { kind: head.slice(0, colon), name: head.slice(colon + 1), options, text };
+}
