@@ -10,3 +10,4 @@ export * from './pcap_filter.js';
 export * from './pipe.js';
 export { packageRoot } from './addon.js';
 export * from './netif.js';
+export * from './checksum.js';

@@ -59,6 +59,9 @@ export function logOpen(o: NativeLogOptions): NativeLog {
 /** Hot: commits the first `count` entries. @returns 0 or a negative errno (msync) */
 export const logCommit: (id: number, count: number) => number = addon['logCommit'] as any;
 
+/** The records from now on belong to that run. */
+export const logBoot: (id: number, boot: number) => void = addon['logBoot'] as any;
+
 export function logClose(log: NativeLog): void {
   addon['logClose'](log.id, log.entries, log.evicted, log.slotBuffer, log.counters);
 }
