@@ -1,0 +1,31 @@
+/** `framekeep up`: a switch in the foreground. */
+import { FramekeepError } from '../native/error.js';
+import { Switch, type SwitchPort } from '../switch/index.js';
+import type { Io } from './io.js';
+import type { UpOptions } from './options.js';
+import { announce, runUntilDone } from './running.js';
+
+export async function run(options: UpOptions, io: Io): Promise<number> {
+  if (options.ports.length === 0) {
+    throw new FramekeepError('E_USAGE', 'a switch needs ports', 'name some: framekeep up xdp:eth1 tap:vm1; framekeep doctor shows what this machine has');
+  }
+  void io.interrupted;  // from here on a signal is a request to stop in order
+  const sw = await Switch.start({
+    name: options.name, pool: options.pool, create: { bytes: options.poolSize, chunk: options.chunk },
+    ...(options.durability !== undefined && { durability: options.durability }),
+    keep: options.keep, sample: options.sample, snap: options.snap, keepPorts: options.keepPorts, commitBeforeForward: options.commitBeforeForward,
+    logic: options.logic, fdbSize: options.fdbSize, ageing: options.ageing, vlanAware: options.vlanAware, forwardReserved: options.forwardReserved,
+    minFrame: options.minFrame, maxFrame: options.maxFrame, force: options.force,
+  });
+  const ports: SwitchPort[] = [];
+  try {
+    for (const port of options.ports) ports.push(await sw.addPort(port));
+  } catch (error) {
+    await sw.stop();
+    throw error;
+  }
+  announce(sw, ports, options, io);
+  const code = await runUntilDone(sw, options, io);
+  if (!options.json && !options.quiet) io.note(`stopped; see what was kept: framekeep inspect ${options.pool}`);
+  return code;
+}
