@@ -4,6 +4,9 @@
  * refuses. Nothing here knows which option it reads.
  */
 import { resolve } from 'node:path';
+import { FramekeepError } from '../native/error.js';
+import { parsePortSpec } from '../switch/ports/spec.js';
+import { whatFailed } from './exit.js';
 import type { Durability, KeepPort, Moment, PortSpec } from './options.js';
 import { didYouMean } from './suggest.js';
 
@@ -185,23 +188,17 @@ export const PORT_KINDS: readonly PortKind[] = [
   { kind: 'sink', help: 'counts and drops what it is sent', nameless: true },
 ];
 
-// A comma outside quotes that `word=`, or a word up to the next comma or the end, follows. Other commas belong to what they stand in.
-const OPTION_COMMA = /,(?=[a-z][a-z0-9-]*(?:[=,]|$))(?=(?:[^"]*"[^"]*")*[^"]*$)/;
-
 /** `kind:name[,option[=value]…]`; a value with commas may be quoted, as in `filter="tcp,udp"`. */
 export const port: Value<PortSpec> = {
   placeholder: 'PORT',
   read(t, base) {
-    const [head, ...rest] = t.split(OPTION_COMMA);
-    const colon = head!.indexOf(':');
-    if (colon <= 0) throw new BadValue(`${quoted(t)} is no port: write kind:name, like xdp:eth1; kinds are ${PORT_KINDS.map((k) => k.kind).join(', ')}`);
-    const options: Record<string, string> = {};
-    for (const part of rest) {
-      const [, key, value] = /^([^=]*)=?(.*)$/s.exec(part)!;
-      if (Object.hasOwn(options, key!)) throw new BadValue(`${quoted(t)} says ${key} twice`);
-      options[key!] = value!.replace(/^"(.*)"$/s, '$1');
+    try {
+      const { kind, name, options } = parsePortSpec(t);
+      return portSpec(kind, name, { ...options }, base);
+    } catch (error) {
+      if (!(error instanceof FramekeepError)) throw error;
+      throw new BadValue(`${whatFailed(error)}; kinds are ${PORT_KINDS.map((k) => k.kind).join(', ')}`);
     }
-    return portSpec(head!.slice(0, colon), head!.slice(colon + 1), options, base);
   },
 };
 

@@ -36,6 +36,8 @@ export interface ThreadOptions {
 export interface KeepPolicy {
   /** pcap-filter; '' keeps every frame, null none. */
   readonly expression: string | null;
+  /** The expression compiled, in the control thread: libpcap may ask a name server. Undefined: no filter. */
+  readonly program: Uint32Array | undefined;
   readonly sample: number;
   /** Whether only frames of chosen ports are kept. */
   readonly byPort: boolean;

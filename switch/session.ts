@@ -10,7 +10,7 @@ import {
   eventClear, FramekeepError, LinkMonitor, mapMemory, pinThread, POLLERR, POLLHUP, POLLIN, POLLNVAL, pollWait, type Mapping,
 } from '../native/index.js';
 import { MAX_PORTS, Log, Pool, recover, unreferenced, type PortEntry, type Recovery } from '../logger/index.js';
-import { compileFilter } from '../logger/filter/index.js';
+import { toJavaScript } from '../logger/filter/index.js';
 import { Buffers } from './buffers.js';
 import { Counters, GLOBAL, PORT_DOWN, PORT_GONE, PORT_REMOVED, PORT_UP, PORT } from './counters.js';
 import { loadLogic } from './lookup/load.js';
@@ -64,7 +64,7 @@ export class Session {
     this.options = options;
     this.port = port;
     this.waiting = new Int32Array(options.waiting);
-    const selection = selectionOf(options.keep);  // a bad filter is said before anything is touched
+    const selection = selectionOf(options.keep);
     this.pool = Pool.open(options.pool, { writable: true, create: options.create, ...(options.durability && { durability: options.durability }) });
     const { geometry, medium } = this.pool, lane = geometry.lanes[0];
     const recovery = recover(this.pool);
@@ -312,10 +312,8 @@ export class Session {
 }
 
 function selectionOf(keep: KeepPolicy): Selection {
-  const { expression } = keep;
-  const selection = new Selection({
-    none: expression === null, sample: keep.sample, ...(expression === null || expression === '' ? {} : { match: compileFilter(expression).match }),
-  });
+  const { expression, program } = keep;
+  const selection = new Selection({ none: expression === null, sample: keep.sample, ...(program !== undefined && { match: toJavaScript(program) }) });
   if (keep.byPort) selection.restrictToPorts();
   return selection;
 }

@@ -12,6 +12,7 @@ import { closeSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { closeFd, eventCreate, eventSignal, FramekeepError, packageRoot, type Durability } from '../native/index.js';
+import { compileFilter } from '../logger/filter/index.js';
 import type { CreateOptions } from '../logger/pool.js';
 import { Counters, type CountersSnapshot } from './counters.js';
 import type { Answer, FdbShown, KeepPolicy, PortOpened, Request, Started, SwitchEvent, ThreadOptions, WireError } from './messages.js';
@@ -82,6 +83,7 @@ export class Switch extends EventEmitter<Events> {
 
   /** @throws FramekeepError; nothing is left behind when it throws */
   static async start(options: SwitchOptions): Promise<Switch> {
+    const keep = keepPolicy(options);  // a bad filter is said before anything is touched
     const name = options.name ?? 'fk0';
     const { directory, lockFd } = claimName(name);
     const leftovers = restoreLeftovers(directory);
@@ -91,7 +93,7 @@ export class Switch extends EventEmitter<Events> {
     const waiting = new SharedArrayBuffer(4);
     const workerData: ThreadOptions = {
       name, pool: options.pool, create: options.create ?? { bytes: 256 << 20 }, ...(options.durability && { durability: options.durability }),
-      countersPath: path, wakeFd, waiting, keep: keepPolicy(options), snap: options.snap ?? 0,
+      countersPath: path, wakeFd, waiting, keep, snap: options.snap ?? 0,
       commitBeforeForward: options.commitBeforeForward ?? false, logic: options.logic ?? 'learning', fdbSize: options.fdbSize ?? 65536, ageing: options.ageing ?? 300,
       vlanAware: options.vlanAware ?? false, forwardReserved: options.forwardReserved ?? false, minFrame: options.minFrame ?? 14, maxFrame: options.maxFrame ?? 0,
       maxBatch: options.maxBatch ?? 1024, checked: options.checked ?? false, ...(options.cpu !== undefined && { cpu: options.cpu }), software: software(),
@@ -174,7 +176,7 @@ export class Switch extends EventEmitter<Events> {
 
   /** A new selection, from the next burst on. @throws FramekeepError E_FILTER_SYNTAX */
   async setKeep(expression: string | null, sample = this.options.sample ?? 1): Promise<void> {
-    await this.ask({ type: 'set-keep', keep: { ...keepPolicy(this.options), expression, sample } });
+    await this.ask({ type: 'set-keep', keep: keepPolicy({ ...this.options, keep: expression, sample }) });
   }
 
   /** Keep nothing new: what the pool holds now stays. */
@@ -238,6 +240,11 @@ export class Switch extends EventEmitter<Events> {
   }
 }
 
-const keepPolicy = (o: SwitchOptions): KeepPolicy => ({ expression: o.keep === undefined ? '' : o.keep, sample: o.sample ?? 1, byPort: (o.keepPorts?.length ?? 0) > 0 });
+/** @throws FramekeepError E_FILTER_* */
+function keepPolicy(o: SwitchOptions): KeepPolicy {
+  const expression = o.keep === undefined ? '' : o.keep;
+  const program = expression === null || expression.trim() === '' ? undefined : compileFilter(expression).program;
+  return { expression, program, sample: o.sample ?? 1, byPort: (o.keepPorts?.length ?? 0) > 0 };
+}
 const asError = (e: WireError): FramekeepError => new FramekeepError(e.code, e.remedy === '' ? e.message : e.message.replace(`\n  ${e.remedy}`, ''), e.remedy);
 const software = (): string => `framekeep ${(JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string }).version}, Node ${process.versions.node}`;

@@ -26,6 +26,8 @@ export interface Filter {
   /** BPF instructions, as a measure of what the filter costs. */
   readonly instructions: number;
   readonly match: FrameMatch;
+  /** The classic BPF program, two words an instruction: what another thread makes its own function from (`toJavaScript`). */
+  readonly program: Uint32Array;
 }
 
 /** tcpdump's default snap length, and the most that can be asked for: more than any frame. */
@@ -49,7 +51,7 @@ export function compileFilter(expression: string, { snapLength = WHOLE_FRAMES }:
       return typeof result === 'string' ? result : undefined;
     });
   }
-  return { expression, instructions: program.length / 2, match: translated(expression, program) };
+  return { expression, instructions: program.length / 2, match: translated(expression, program), program };
 }
 
 /** What libpcap compiles, but only a Linux socket filter or a loop can do, in the words of the expression's author. */

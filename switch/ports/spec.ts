@@ -1,5 +1,5 @@
 /** `kind:name[,option[=value]…]`: how a port is named everywhere. */
-import { FramekeepError } from '../../native/index.js';
+import { FramekeepError } from '../../native/error.js';
 
 export interface PortSpec {
   readonly kind: string;
@@ -9,21 +9,23 @@ export interface PortSpec {
   readonly text: string;
 }
 
+// A comma outside quotes that `word=`, or a word up to the next comma or the end, follows. Other commas belong to what they stand in.
+const OPTION_COMMA = /,(?=[a-z][a-z0-9-]*(?:[=,]|$))(?=(?:[^"]*"[^"]*")*[^"]*$)/;
+
 /**
- * A comma belongs to what is before it unless `word=`, or a word up to the next comma or the end, follows: so that file names
- * and filters may hold commas.
+ * A value with commas may be quoted, as in `filter="tcp,udp"`; most need not be.
  * @throws FramekeepError E_PORT_SYNTAX
  */
 export function parsePortSpec(text: string): PortSpec {
   const bad = (why: string): FramekeepError => new FramekeepError('E_PORT_SYNTAX', `"${text}" ${why}`, 'write kind:name[,option=value], as in xdp:eth1 or replay:a.pcap,speed=2');
-  const [head, ...rest] = text.split(/,(?=[a-z][a-z0-9-]*(?:[=,]|$))/);
+  const [head, ...rest] = text.split(OPTION_COMMA);
   const colon = head.indexOf(':');
   if (colon <= 0) throw bad('is not a port');
   const options: Record<string, string> = {};
   for (const part of rest) {
     const equals = part.indexOf('='), key = equals < 0 ? part : part.slice(0, equals);
     if (Object.hasOwn(options, key)) throw bad(`says ${key} twice`);
-    options[key] = equals < 0 ? '' : part.slice(equals + 1);
+    options[key] = equals < 0 ? '' : part.slice(equals + 1).replace(/^"(.*)"$/s, '$1');
   }
   return { kind: head.slice(0, colon), name: head.slice(colon + 1), options, text };
 }
