@@ -84,7 +84,7 @@ for (const [line, said] of [
   [['upp', 'x'], "unknown command 'upp' (Did you mean up?)"],
   [['up', 'xdp:a', '--pol', 'x'], "unknown option '--pol' (Did you mean --pool?)"],
   [['up', 'xpd:a'], '"xpd" is no kind of port (did you mean xdp?)'],
-  [['up', 'eth0'], '"eth0" is no port'],
+  [['up', 'eth0'], '"eth0" is not a port; kinds are xdp, tap'],
   [['up', 'xdp:'], 'the xdp port has no name'],
   [['up', 'xdp:a', 'xdp:a'], 'port xdp:a is named twice'],
   [['up'], 'the switch has no port'],
