@@ -81,6 +81,7 @@ export class ReplayPort extends SoftPort {
   statistics(counters: Float64Array): string | undefined {
     if (this.oversize > 0) {
       counters[PORT.received] += this.oversize;
+      counters[PORT.notSelected] += this.oversize;
       counters[PORT.dropped + DROP_OVERSIZE] += this.oversize;
       this.oversize = 0;
     }

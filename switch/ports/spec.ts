@@ -20,7 +20,7 @@ export function parsePortSpec(text: string): PortSpec {
   const bad = (why: string): FramekeepError => new FramekeepError('E_PORT_SYNTAX', `"${text}" ${why}`, 'write kind:name[,option=value], as in xdp:eth1 or replay:a.pcap,speed=2');
   const [head, ...rest] = text.split(OPTION_COMMA);
   const colon = head.indexOf(':');
-  if (colon <= 0) throw bad('is not a port');
+  if (colon <= 0) throw bad('is no port');
   const options: Record<string, string> = {};
   for (const part of rest) {
     const equals = part.indexOf('='), key = equals < 0 ? part : part.slice(0, equals);

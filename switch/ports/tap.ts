@@ -1,0 +1,75 @@
+/**
+ * `tap:NAME`: a tap device, made if it is not there, for VMs, containers and the machine itself. What the other side sends is
+ * received here, and the other way round. No options.
+ */
+import { closeFd, interfaceInfo, tapAttach, tapOpen, tapReceive, tapTransmit, unmap, type Mapping, type NativeTap } from '../../native/index.js';
+import { DROP_OVERSIZE } from '../../logger/format.js';
+import { BURST } from '../burst.js';
+import { PORT } from '../counters.js';
+import { makeSoftRings, type RingSet } from '../ring.js';
+import { HEADROOM, type PortContext, type PortDriver } from './driver.js';
+import type { PortOptions } from './options.js';
+import { SOFT_RING_SIZE } from './soft.js';
+
+const EIO = -5, EBADFD = -77;
+
+export class TapPort implements PortDriver {
+  readonly queues: readonly RingSet[];
+  readonly stamped = false;
+  readonly partialChecksums = false;
+  readonly fds: readonly number[];
+  readonly note: string;
+  readonly mac: Uint8Array;
+  readonly mtu: number;
+  readonly due = Infinity;
+  readonly finished = false;
+  /** The kernel's number of the interface, to follow its state. */
+  readonly ifindex: number;
+  private readonly fd: number;
+  private readonly memory: Mapping;
+  private readonly tap: NativeTap;
+  private readonly counts: Float64Array;
+  private oversizeSeen = 0;
+  private gone: string | undefined;
+
+  constructor(context: PortContext, options: PortOptions, name: string) {
+    options.done();
+    const opened = tapOpen(name);
+    this.fd = opened.fd;
+    const rings = makeSoftRings(SOFT_RING_SIZE);
+    this.memory = rings.memory;
+    this.queues = [rings.plane];
+    this.tap = tapAttach(this.fd, this.memory, SOFT_RING_SIZE, context.umem, Math.log2(context.chunk), HEADROOM);
+    this.counts = new Float64Array(this.tap.counters);
+    this.fds = [this.fd];
+    const info = interfaceInfo(opened.name);
+    this.ifindex = info.index;
+    this.mac = Uint8Array.from(info.mac.split(':').map((b) => parseInt(b, 16)));
+    this.mtu = info.mtu;
+    this.note = `tap ${opened.name}, the kernel completes checksums`;
+  }
+
+  receive(): void {
+    const n = tapReceive(this.tap.handle, BURST);
+    if (n === EBADFD || n === EIO) this.gone = 'its interface is gone';
+  }
+
+  transmit(): void { tapTransmit(this.tap.handle); }
+
+  failed(): string | undefined { return this.gone; }
+
+  statistics(counters: Float64Array): string | undefined {
+    const oversize = this.counts[0] - this.oversizeSeen;
+    this.oversizeSeen = this.counts[0];
+    counters[PORT.received] += oversize;
+    counters[PORT.notSelected] += oversize;
+    counters[PORT.dropped + DROP_OVERSIZE] += oversize;
+    counters[PORT.txErrors] = this.counts[1] + this.counts[2];
+    return undefined;
+  }
+
+  close(): void {
+    closeFd(this.fd);
+    unmap(this.memory);
+  }
+}
