@@ -145,7 +145,7 @@ export class Session {
     const entry: PortEntry = { id, spec: request.spec, mac: driver.mac, mtu: driver.mtu, addedNs: BigInt(Date.now()) * 1_000_000n, note: driver.note };
     this.pool.writePort(this.boot, entry);
     this.used.add(id);
-    this.attached.set(id, { request: { ...request, ifindex: driver.ifindex ?? request.ifindex }, entry });
+    this.attached.set(id, { request, entry });
     this.counters.port(id).fill(0);
     this.counters.describePort(id, PORT_UP, request.spec, driver.note);
     if (request.keep !== undefined) this.plane.options.selection.choosePort(id, request.keep.received, request.keep.sent);

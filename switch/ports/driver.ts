@@ -26,8 +26,6 @@ export interface PortDriver {
   readonly stamped: boolean;
   /** Whether frames may come with checksums that the sender left to the NIC. */
   readonly partialChecksums: boolean;
-  /** The interface underneath, where only the driver knows it. */
-  readonly ifindex?: number;
   /** Waited for with poll(2) when the switch is idle. */
   readonly fds: readonly number[];
   /** What it turned out to be, for people: `AF_XDP, native copy mode, 1 queue`. */

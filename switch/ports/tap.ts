@@ -1,6 +1,7 @@
 /**
  * `tap:NAME`: a tap device, made if it is not there, for VMs, containers and the machine itself. What the other side sends is
- * received here, and the other way round. No options.
+ * received here, and the other way round. It may be moved to another network namespace: its state is not followed, only whether
+ * it is there at all. No options.
  */
 import { closeFd, interfaceInfo, tapAttach, tapOpen, tapReceive, tapTransmit, unmap, type Mapping, type NativeTap } from '../../native/index.js';
 import { DROP_OVERSIZE } from '../../logger/format.js';
@@ -23,8 +24,6 @@ export class TapPort implements PortDriver {
   readonly mtu: number;
   readonly due = Infinity;
   readonly finished = false;
-  /** The kernel's number of the interface, to follow its state. */
-  readonly ifindex: number;
   private readonly fd: number;
   private readonly memory: Mapping;
   private readonly tap: NativeTap;
@@ -43,7 +42,6 @@ export class TapPort implements PortDriver {
     this.counts = new Float64Array(this.tap.counters);
     this.fds = [this.fd];
     const info = interfaceInfo(opened.name);
-    this.ifindex = info.index;
     this.mac = Uint8Array.from(info.mac.split(':').map((b) => parseInt(b, 16)));
     this.mtu = info.mtu;
     this.note = `tap ${opened.name}, the kernel completes checksums`;
