@@ -44,6 +44,8 @@ export class PlanePort {
   readonly counters: Float64Array;
   /** TX entries produced and not yet published. */
   published: number;
+  /** The newest stamp of each queue, ns: a stamp before it is an older frame's. */
+  readonly lastStamp: Float64Array;
   up = true;
 
   constructor(id: number, driver: PortDriver, buffers: number, counters: Float64Array) {
@@ -51,6 +53,7 @@ export class PlanePort {
     this.driver = driver;
     this.tx = driver.queues[0].tx;
     this.published = this.tx.next;
+    this.lastStamp = new Float64Array(driver.queues.length);
     this.flooded = new Uint8Array(buffers);
     this.counters = counters;
   }
@@ -73,8 +76,6 @@ export class Plane {
   private readonly drops = new Uint32Array(32);
   /** Buffers that one queue may have to receive into. */
   private fillTarget = 0;
-  /** The newest stamp of each port, ns: a stamp that is not later is a stale one. */
-  private readonly lastStamp = new Float64Array(MAX_PORTS);
   private readonly completed = new Uint8Array(BURST);
 
   constructor(options: PlaneOptions) {
@@ -131,7 +132,7 @@ export class Plane {
       const { queues } = port.driver;
       for (let q = 0; q < queues.length; q++) {
         const n = queues[q].rx.available();
-        if (n > 0) handled += this.take(port, queues[q], n < BURST ? n : BURST);
+        if (n > 0) handled += this.take(port, q, n < BURST ? n : BURST);
       }
     }
     if (this.options.commitBeforeForward) this.flushLog();
@@ -151,8 +152,8 @@ export class Plane {
   }
 
   /** One burst of one queue, from ring to rings. */
-  private take(port: PlanePort, queue: RingSet, n: number): number {
-    const { burst } = this, { options } = this;
+  private take(port: PlanePort, q: number, n: number): number {
+    const { burst, options } = this, queue = port.driver.queues[q];
     this.readClock();
     burst.count = n;
     burst.ingress = port.id;
@@ -160,7 +161,7 @@ export class Plane {
     if (port.driver.partialChecksums) {
       port.counters[PORT.checksums] += completeChecksums(options.umem.id, queue.rx.words, queue.rx.entries, queue.rx.next, n, queue.rx.mask, this.completed);
     }
-    this.gather(port, queue.rx, n);
+    this.gather(port, q, n);
     options.logic.decide(burst);
     options.selection.select(burst);
     this.dispatch(port, n);
@@ -171,11 +172,12 @@ export class Plane {
    * Reads each frame's descriptor, first 16 bytes and stamp into the burst's arrays before anything else is done with
    * them: the cache misses of a burst are independent, and overlap.
    */
-  private gather(port: PlanePort, rx: Ring, n: number): void {
+  private gather(port: PlanePort, q: number, n: number): void {
+    const { rx } = port.driver.queues[q];
     const { burst, words, chunkShift } = this, { minFrame, maxFrame, buffers } = this.options, { stamped, partialChecksums } = port.driver;
     const { addressLow, addressHigh, length, dstLow, dstHigh, srcLow, srcHigh, type, stampLow, stampHigh, flags, egress, keep } = burst;
     const ring = rx.words, { checker } = buffers, clockLow = this.clockWords[0], clockHigh = this.clockWords[1], { now } = this;
-    let last = this.lastStamp[port.id], bytes = 0;
+    let last = port.lastStamp[q], bytes = 0;
     for (let i = 0; i < n; i++) {
       const d = rx.at(rx.next + i), low = ring[d], high = ring[d + 1], len = ring[d + 2];
       addressLow[i] = low;
@@ -211,7 +213,7 @@ export class Plane {
     }
     rx.next = (rx.next + n) >>> 0;
     rx.publish();
-    this.lastStamp[port.id] = last;
+    port.lastStamp[q] = last;
     port.counters[PORT.received] += n;
     port.counters[PORT.receivedBytes] += bytes;
   }
@@ -336,6 +338,7 @@ export class Plane {
       fill.pushAddress((buffer << chunkShift) >>> 0, buffer >>> (32 - chunkShift));
     }
     fill.publish();
+    if (fill.needsWakeup()) port.driver.wakeReceive?.();
   }
 
   /** Commits the pending batch, and lets go of the buffers whose records it replaced. */

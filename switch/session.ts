@@ -21,6 +21,7 @@ import type { PortContext } from './ports/driver.js';
 import { openPort } from './ports/open.js';
 import type { PortRequest } from './ports/request.js';
 import { asFramekeepError, XdpDriver } from './ports/xdp.js';
+import type { RingSet } from './ring.js';
 import { Selection } from './selection.js';
 
 /** Buffers that circulate beside a pool in one-copy mode. */
@@ -256,7 +257,8 @@ export class Session {
     for (let p = 0; p < plane.live.length; p++) {
       const port = plane.live[p];
       timeout = Math.min(timeout, port.driver.due - plane.now);
-      if (port.tx.outstanding() > 0) timeout = Math.min(timeout, 1e6);  // the kernel had no room: try again soon
+      // The kernel had no room to send, or has no buffer to receive into: nothing would wake us.
+      if (port.tx.outstanding() > 0 || port.driver.queues.some(hasNoBuffers)) timeout = Math.min(timeout, 1e6);
     }
     if (timeout <= 0) return;
     plane.publishCounters();
@@ -310,6 +312,8 @@ export class Session {
     this.port.postMessage({ type: 'event', event } satisfies Answer);
   }
 }
+
+const hasNoBuffers = (queue: RingSet): boolean => queue.fill.outstanding() === 0;
 
 function selectionOf(keep: KeepPolicy): Selection {
   const { expression, program } = keep;

@@ -35,6 +35,8 @@ export interface PortDriver {
   readonly mtu: number;
   /** Before the rx rings are looked at: soft ports fill theirs. @param now ns, CLOCK_MONOTONIC */
   receive(now: number): void;
+  /** The fill ring was refilled, and asked to be told (XDP_RING_NEED_WAKEUP: zero-copy drivers). */
+  wakeReceive?(): void;
   /** After tx was published. */
   transmit(): void;
   /** When it will have frames of its own accord: ns, CLOCK_MONOTONIC; Infinity: only when a descriptor says so. */

@@ -81,6 +81,10 @@ export class XdpDriver implements PortDriver {
 
   receive(): void { /* the kernel fills the rx rings */ }
 
+  wakeReceive(): void {
+    for (const fd of this.fds) xdpWakeRx(fd);
+  }
+
   transmit(): void {
     xdpDrain(this.port.sockets[0].fd, MOST_KICKS);
   }
