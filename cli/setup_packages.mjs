@@ -13,6 +13,7 @@ const library = (...names) => () => names.some((name) => LIBRARIES.some((dir) =>
 const PACKAGES = [
   { name: 'g++', for: 'building the addon', stops: true, there: () => process.env.CXX !== undefined || existsSync(new URL('../build/framekeep.node', import.meta.url)) || program('c++', 'g++', 'clang++')() },
   { name: 'libpcap0.8', for: 'filters', there: library('libpcap.so.0.8', 'libpcap.so.1') },
+  { name: 'netbase', for: 'names of ports in filters', there: () => existsSync('/etc/services') },
   { name: 'iproute2', for: 'tests', there: program('ip') },
   { name: 'iputils-ping', for: 'tests', there: program('ping') },
   { name: 'iperf3', for: 'tests', there: program('iperf3') },
@@ -21,6 +22,7 @@ const PACKAGES = [
   { name: 'ethtool', for: 'tests', there: program('ethtool') },
   { name: 'curl', for: 'tests', there: program('curl') },
   { name: 'netcat-openbsd', for: 'tests', there: program('nc') },
+  { name: 'procps', for: 'tests', there: program('sysctl') },
   { name: 'libpcap-dev', for: 'tests', there: () => existsSync('/usr/include/pcap/pcap.h') || existsSync('/usr/local/include/pcap/pcap.h') },
 ];
 
