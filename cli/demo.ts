@@ -28,21 +28,20 @@ export async function run(options: DemoOptions, io: Io): Promise<number> {
     : SHOW.map((s) => ({ ...s, file: join(packageRoot(), 'captures', s.file) }));
   void io.interrupted;
   const sw = await Switch.start({ name: `demo-${process.getuid?.() ?? 0}`, pool: options.pool, create: { bytes: options.poolSize }, keep: options.keep });
-  const names = new Map<number, string>(), ports: SwitchPort[] = [];
+  const ports: SwitchPort[] = [];
   const before = sw.stats().global.committed;
   try {
     for (const { name, file, filter } of specs) {
-      const portOptions: Record<string, string> = { speed: String(options.speed), ...(filter !== '' && { filter }), ...(!once && { loop: 'yes' }) };
+      const portOptions: Record<string, string> = { as: name, speed: String(options.speed), ...(filter !== '' && { filter }), ...(!once && { loop: 'yes' }) };
       const text = `replay:${file},${Object.entries(portOptions).map(([k, v]) => `${k}=${v}`).join(',')}`;
       const port = await sw.addPort({ kind: 'replay', name: file, options: portOptions, text });
-      names.set(port.id, name);
       ports.push({ ...port, spec: `${name} (${basename(file)})` });
     }
   } catch (error) {
     await sw.stop();
     throw error;
   }
-  const running: RunningOptions = { json: options.json, quiet: options.quiet, stats: io.stderr.isTTY === true ? 0.5 : 5, duration: undefined, once, names };
+  const running: RunningOptions = { json: options.json, quiet: options.quiet, stats: io.stderr.isTTY === true ? 0.5 : 5, duration: undefined, once };
   announce(sw, ports, running, io);
   if (!options.quiet && !options.json) {
     io.note(`${once ? 'One pass through the captures …' : 'Until Ctrl-C …'}  Kill it when you like: ${exportCommand(options.pool)} gives what was kept until then.`);

@@ -16,8 +16,6 @@ export interface RunningOptions {
   readonly duration: number | undefined;
   /** Stop when every port that can finish has. */
   readonly once: boolean;
-  /** Names to show for ports, by number. */
-  readonly names?: ReadonlyMap<number, string>;
 }
 
 /** What was opened. */
@@ -43,7 +41,7 @@ export function announce(sw: Switch, ports: readonly SwitchPort[], options: Runn
 /** Shows the switch until it is to end, and ends it. @returns the exit code */
 export async function runUntilDone(sw: Switch, options: RunningOptions, io: Io): Promise<number> {
   const live = io.stderr.isTTY === true && !options.json && !options.quiet && options.stats > 0;
-  const view = new CountersView(io.errColours.bold('x') !== 'x', options.names);
+  const view = new CountersView(io.errColours.bold('x') !== 'x');
   const done = new AbortController();
   let failure: FramekeepError | undefined;
   const show = (): void => {
@@ -89,7 +87,7 @@ export async function runUntilDone(sw: Switch, options: RunningOptions, io: Io):
 }
 
 function allFinished(sw: Switch): boolean {
-  const sources = sw.stats().ports.filter((p) => p.state !== 'removed' && /^(replay|gen):?/.test(p.spec));
+  const sources = sw.stats().ports.filter((p) => p.state !== 'removed' && p.finite > 0);
   return sources.every((p) => p.finished > 0);
 }
 

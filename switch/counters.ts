@@ -22,7 +22,9 @@ export const PORT = {
   checksums: 11, txErrors: 12,
   // XDP_STATISTICS (linux/if_xdp.h), summed over queues
   xdpRxDropped: 13, xdpRxInvalid: 14, xdpTxInvalid: 15, xdpRxRingFull: 16, xdpFillEmpty: 17, xdpTxEmpty: 18,
-  passed: 19, switchTimes: 20, finished: 21,
+  passed: 19, switchTimes: 20,
+  // of a replay or generator: it will come to an end; it has
+  finite: 21, finished: 22,
   dropped: 32,  // + reason, as DROP_REASONS
 } as const;
 

@@ -143,17 +143,27 @@ export class Session {
   private addPort(request: PortRequest): PortOpened {
     const id = this.freeNumber();
     const driver = openPort(this.context, request);
-    const entry: PortEntry = { id, spec: request.spec, mac: driver.mac, mtu: driver.mtu, addedNs: BigInt(Date.now()) * 1_000_000n, note: driver.note };
+    const spec = this.unusedLabel(request.label);
+    const entry: PortEntry = { id, spec, mac: driver.mac, mtu: driver.mtu, addedNs: BigInt(Date.now()) * 1_000_000n, note: driver.note };
     this.pool.writePort(this.boot, entry);
     this.used.add(id);
     this.attached.set(id, { request, entry });
     this.counters.port(id).fill(0);
-    this.counters.describePort(id, PORT_UP, request.spec, driver.note);
+    this.counters.describePort(id, PORT_UP, spec, driver.note);
     if (request.keep !== undefined) this.plane.options.selection.choosePort(id, request.keep.received, request.keep.sent);
+    this.counters.port(id)[PORT.finite] = request.kind === 'replay' || request.kind === 'gen' ? 1 : 0;
     this.plane.addPort(id, driver);
     if (driver instanceof XdpDriver) driver.deliver();
     this.rebuildPoll();
-    return { id, note: driver.note, spec: request.spec };
+    return { id, note: driver.note, spec };
+  }
+
+  /** Two ports may replay one file: the second is called `…#2`. */
+  private unusedLabel(wanted: string): string {
+    const taken = new Set([...this.attached.values()].map((a) => a.entry.spec));
+    let label = wanted;
+    for (let n = 2; taken.has(label); n++) label = `${wanted}#${n}`;
+    return label;
   }
 
   private removePort(id: number, state: number): void {
@@ -207,7 +217,7 @@ export class Session {
     this.nextCheckpoint = plane.seconds + CHECKPOINT_SECONDS;
     for (const port of [...plane.live]) {
       const warning = port.driver.statistics?.(port.counters);
-      const spec = this.attached.get(port.id)!.request.spec;
+      const { spec } = this.attached.get(port.id)!.entry;
       const why = port.driver.failed?.();
       if (why !== undefined) { this.portGone(port.id, why); continue; }
       if (warning !== undefined) this.say({ kind: 'port-warning', port: port.id, spec, text: warning });
@@ -227,10 +237,10 @@ export class Session {
   /** Interfaces that went down, came up or disappeared. */
   private followLinks(): void {
     for (const link of this.links!.read()) {
-      for (const [id, { request }] of [...this.attached]) {
+      for (const [id, { request, entry }] of [...this.attached]) {
         if (request.ifindex !== link.ifindex) continue;
         if (link.gone) this.portGone(id, 'its interface disappeared');
-        else this.setUp(id, link.up && link.running, request.spec);
+        else this.setUp(id, link.up && link.running, entry.spec);
       }
     }
   }
@@ -245,7 +255,7 @@ export class Session {
   }
 
   private portGone(id: number, text: string): void {
-    const { spec } = this.attached.get(id)!.request;
+    const { spec } = this.attached.get(id)!.entry;
     this.removePort(id, PORT_GONE);
     this.say({ kind: 'port-gone', port: id, spec, text });
   }

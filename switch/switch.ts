@@ -16,7 +16,7 @@ import { compileFilter } from '../logger/filter/index.js';
 import type { CreateOptions } from '../logger/pool.js';
 import { Counters, type CountersSnapshot } from './counters.js';
 import type { Answer, FdbShown, KeepPolicy, PortOpened, Request, Started, SwitchEvent, ThreadOptions, WireError } from './messages.js';
-import { parsePortSpec, type PortSpec } from './ports/spec.js';
+import { labelOf, parsePortSpec, type PortSpec } from './ports/spec.js';
 import { preparePort, restoreLeftovers, type Prepared, type PrepareOptions } from './ports/prepare.js';
 import { claimName, countersPath } from './run_directory.js';
 
@@ -154,7 +154,7 @@ export class Switch extends EventEmitter<Events> {
     const spec = typeof port === 'string' ? parsePortSpec(port) : port;
     const prepare: PrepareOptions = { directory: this.directory, force: this.options.force ?? false };
     const prepared = await preparePort(spec, prepare);
-    const keep = this.options.keepPorts?.find((k) => k.name === spec.text || k.name === spec.name || k.name === `${spec.kind}:${spec.name}`);
+    const keep = this.options.keepPorts?.find((k) => k.name === labelOf(spec) || k.name === spec.name || k.name === `${spec.kind}:${spec.name}`);
     try {
       const opened = await this.ask<PortOpened>({
         type: 'add-port',

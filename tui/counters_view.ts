@@ -20,20 +20,14 @@ export const bytesText = (n: number): string => {
 
 const dropsOf = (p: PortSnapshot): number => Object.values(p.dropped).reduce((a, b) => a + b, 0);
 
-/** `name` without the path of a replayed file. */
-export const shortSpec = (spec: string): string => spec.replace(/^(\w+):.*\/([^/,]+)/, '$1:$2').replace(/,.*$/, '');
-
 export class CountersView {
   private before: CountersSnapshot | undefined;
   private beforeAt = 0;
   private drawn = 0;
   private readonly colour: boolean;
-  /** Names for ports, where the specification says too little: by number. */
-  private readonly names: ReadonlyMap<number, string>;
 
-  constructor(colour: boolean, names: ReadonlyMap<number, string> = new Map()) {
+  constructor(colour: boolean) {
     this.colour = colour;
-    this.names = names;
   }
 
   /** The table's lines. @param width columns of the terminal */
@@ -44,7 +38,7 @@ export class CountersView {
       return seconds > 0 && old !== undefined ? Math.max(0, p[key] - old[key]) / seconds : 0;
     };
     const rows = now.ports.filter((p) => p.state !== 'removed').map((p) => [
-      this.names.get(p.id) ?? shortSpec(p.spec), p.state === 'up' && p.finished > 0 ? 'done' : p.state,
+      p.spec, p.state === 'up' && p.finished > 0 ? 'done' : p.state,
       count(p.received), scaled(rate(p, 'received'), 'f/s'), scaled(rate(p, 'receivedBytes') * 8, 'b/s'),
       count(p.sent), scaled(rate(p, 'sent'), 'f/s'), count(dropsOf(p)), count(p.kept),
     ]);

@@ -9,7 +9,7 @@ import { closeFd, defaultRouteInterfaces, FramekeepError, holdPromiscuous, inter
 import { makeDirectory, runBase } from '../run_directory.js';
 import { InterfaceState } from './interface_state.js';
 import type { PortRequest } from './request.js';
-import type { PortSpec } from './spec.js';
+import { labelOf, type PortSpec } from './spec.js';
 
 export interface PrepareOptions {
   /** The switch's run directory. */
@@ -48,7 +48,10 @@ export async function preparePort(spec: PortSpec, options: PrepareOptions): Prom
   }
 }
 
-const plain = (spec: PortSpec): PortRequest => ({ spec: spec.text, kind: spec.kind, name: spec.name, options: spec.options, ifindex: 0 });
+function plain(spec: PortSpec): PortRequest {
+  const { as: _, ...options } = spec.options;
+  return { spec: spec.text, label: labelOf(spec), kind: spec.kind, name: spec.name, options, ifindex: 0 };
+}
 
 const simple = (request: PortRequest): Prepared => ({ request, report: [], onGone: () => undefined, release: async () => undefined });
 

@@ -4,6 +4,8 @@ import type { XdpInterface } from './xdp.js';
 export interface PortRequest {
   /** As the user wrote it. */
   readonly spec: string;
+  /** What the port is called: in counters, in the pool, in an export. */
+  readonly label: string;
   readonly kind: string;
   readonly name: string;
   readonly options: Readonly<Record<string, string>>;

@@ -1,4 +1,5 @@
 /** `kind:name[,option[=value]…]`: how a port is named everywhere. */
+import { basename } from 'node:path';
 import { FramekeepError } from '../../native/error.js';
 
 export interface PortSpec {
@@ -7,6 +8,11 @@ export interface PortSpec {
   readonly options: Readonly<Record<string, string>>;
   /** The whole on one line. */
   readonly text: string;
+}
+
+/** What a port is called: its `as=` option, or kind and name, without the path of a file. */
+export function labelOf(spec: PortSpec): string {
+  return spec.options['as'] ?? `${spec.kind}:${spec.kind === 'replay' ? basename(spec.name) : spec.name}`;
 }
 
 // A comma outside quotes that `word=`, or a word up to the next comma or the end, follows. Other commas belong to what they stand in.
