@@ -1,7 +1,7 @@
 /** The command's frame, from outside: help, version, usage errors, exit codes, JSON errors, the configuration file, doctor. */
 import test from 'ava';
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -84,7 +84,7 @@ for (const [line, said] of [
   [['upp', 'x'], "unknown command 'upp' (Did you mean up?)"],
   [['up', 'xdp:a', '--pol', 'x'], "unknown option '--pol' (Did you mean --pool?)"],
   [['up', 'xpd:a'], '"xpd" is no kind of port (did you mean xdp?)'],
-  [['up', 'eth0'], '"eth0" is not a port; kinds are xdp, tap'],
+  [['up', 'eth0'], '"eth0" is no port; kinds are xdp, tap'],
   [['up', 'xdp:'], 'the xdp port has no name'],
   [['up', 'xdp:a', 'xdp:a'], 'port xdp:a is named twice'],
   [['up'], 'the switch has no port'],
@@ -371,7 +371,7 @@ test('create makes a pool once, and replaces only pools, and only when told to',
 test('docs/errors.md lists exactly the codes of the sources, each with its exit code', (t) => {
   const rooms = ['native', 'logger', 'switch', 'tui', 'cli', 'bench'];
   const used = new Set<string>(['E_SETUP']);
-  for (const room of rooms) {
+  for (const room of rooms.filter((name) => existsSync(join(root, name)))) {
     for (const file of readdirSync(join(root, room), { recursive: true, encoding: 'utf8' }).filter((f) => /\.(ts|mjs|cc|h)$/.test(f))) {
       for (const [, code] of readFileSync(join(root, room, file), 'utf8').matchAll(/'(E_[A-Z][A-Z0-9_]*)'/g)) used.add(code!);
     }
