@@ -139,7 +139,7 @@ function collect(entry: CommandEntry, words: readonly unknown[], given: Record<s
 /** What one option's value says about another's. */
 function finish(command: string, options: Record<string, unknown>): void {
   if (command === 'up') {
-    options['pool'] ??= `/dev/shm/framekeep-${options['name'] as string}.pool`;
+    options['pool'] ??= defaultPool(options['name'] as string);
     if ((options['minFrame'] as number) > (options['maxFrame'] as number)) {
       throw new FramekeepError('E_USAGE', `the shortest frame (${options['minFrame']}) is longer than the longest (${options['maxFrame']})`, 'see --min-frame and --max-frame');
     }
@@ -151,7 +151,7 @@ function finish(command: string, options: Record<string, unknown>): void {
     }
     if (ports.length === 0) throw new FramekeepError('E_USAGE', 'the switch has no port', 'name some, like: framekeep up xdp:eth1 xdp:eth2');
   }
-  if (command === 'demo') options['pool'] ??= '/dev/shm/framekeep-demo.pool';
+  if (command === 'demo') options['pool'] ??= defaultPool('demo');
   if (command === 'export') {
     const words = (options['filterWords'] as string[]).join(' ');
     delete options['filterWords'];
@@ -162,4 +162,10 @@ function finish(command: string, options: Record<string, unknown>): void {
 
 function camelCase(long: string): string {
   return long.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** Root's has the plain name; /dev/shm is everybody's, so another user's carries the user's number. */
+function defaultPool(name: string): string {
+  const uid = process.getuid?.() ?? 0;
+  return `/dev/shm/framekeep-${name}${uid === 0 ? '' : `-${uid}`}.pool`;
 }
