@@ -123,7 +123,8 @@ export interface ExportOptions extends CommonOptions {
   write: string;
   /** pcap-filter expression over the kept frames; '' exports all. */
   filter: string;
-  format: 'pcapng' | 'pcap';
+  /** undefined: by the output's name, `.pcap` is pcap and everything else pcapng. */
+  format: 'pcapng' | 'pcap' | undefined;
   from: Moment | undefined;
   to: Moment | undefined;
   /** Port names or specifications; empty: all. */

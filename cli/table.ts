@@ -131,7 +131,7 @@ export const COMMANDS: readonly CommandEntry[] = [
     arguments: [POOL, { name: 'FILTER', key: 'filterWords', value: v.text, optional: true, many: true, help: 'pcap-filter(7) expression, as --filter' }],
     options: [
       { long: 'write', short: 'w', value: v.output, required: true, help: 'file to write; - is standard output' },
-      { long: 'format', value: v.oneOf('FORMAT', ['pcapng', 'pcap']), fallback: 'pcapng', help: 'pcapng, or pcap with nanoseconds' },
+      { long: 'format', value: v.oneOf('FORMAT', ['pcapng', 'pcap']), shown: 'by the name: .pcap or pcapng', help: 'pcapng, or pcap with nanoseconds' },
       { long: 'filter', short: 'f', value: v.text, placeholder: 'EXPR', fallback: '', shown: 'all', group: 'Which frames:', help: 'frames that this pcap-filter(7) expression selects' },
       { long: 'from', value: v.moment, group: 'Which frames:', help: 'not older than' },
       { long: 'to', value: v.moment, group: 'Which frames:', help: 'not newer than' },

@@ -197,6 +197,8 @@ export interface BootHeader {
   readonly pid: number;
   /** Sequence of the first frame this run could have kept, by lane. */
   readonly firstSequence: readonly number[];
+  /** Records that one commit of this run could write: what a crash can leave torn. 0 or missing: not told. */
+  readonly maxBatch?: number;
   readonly host: string;
   readonly name: string;
   readonly keep: string;
@@ -213,7 +215,7 @@ export interface Checkpoint {
 export interface PortTotals { received: number; dropped: number; kept: number; notSelected: number; lost: number }
 
 const BOOT = {
-  magic: 0, id: 4, start: 8, pid: 16, lanes: 20, kernel: 32, medium: 48, durability: 64, first: 80, host: 208, name: 272, keep: 336, software: 464,
+  magic: 0, id: 4, start: 8, pid: 16, lanes: 20, maxBatch: 24, kernel: 32, medium: 48, durability: 64, first: 80, host: 208, name: 272, keep: 336, software: 464,
   crc: 508, ports: 512, portBytes: 128, checkpoint: [9216, 12288], checkpointBytes: 3072,
 } as const;
 const BOOT_MAGIC = 0x544f4f42, PORT_MAGIC = 0x54524f50, CHECKPOINT_MAGIC = 0x54504b43;  // "BOOT", "PORT", "CKPT"
@@ -230,6 +232,7 @@ export function encodeBootHeader(g: Geometry, b: BootHeader): Uint8Array {
   v.setBigUint64(BOOT.start, b.startNs, true);
   v.setUint32(BOOT.pid, b.pid, true);
   v.setUint32(BOOT.lanes, b.firstSequence.length, true);
+  v.setUint32(BOOT.maxBatch, b.maxBatch ?? 0, true);
   bytes.set(b.kernelBootId, BOOT.kernel);
   putText(bytes, BOOT.medium, 16, b.medium);
   putText(bytes, BOOT.durability, 16, b.durability);
@@ -289,7 +292,7 @@ export function decodeBoot(g: Geometry, bytes: Uint8Array): Boot | undefined {
   }
   const checkpoints = BOOT.checkpoint.map((at) => decodeCheckpoint(g, id, bytes.subarray(at, at + BOOT.checkpointBytes))).filter((c) => c !== undefined);
   return {
-    id, startNs: v.getBigUint64(BOOT.start, true), pid: v.getUint32(BOOT.pid, true), kernelBootId: bytes.slice(BOOT.kernel, BOOT.kernel + 16),
+    id, startNs: v.getBigUint64(BOOT.start, true), pid: v.getUint32(BOOT.pid, true), maxBatch: v.getUint32(BOOT.maxBatch, true), kernelBootId: bytes.slice(BOOT.kernel, BOOT.kernel + 16),
     medium: getText(bytes, BOOT.medium, 16), durability: getText(bytes, BOOT.durability, 16),
     firstSequence: Array.from({ length: lanes }, (_, i) => Number(v.getBigUint64(BOOT.first + 8 * i, true))),
     host: getText(bytes, BOOT.host, 64), name: getText(bytes, BOOT.name, 64), keep: getText(bytes, BOOT.keep, 128), software: getText(bytes, BOOT.software, 44),

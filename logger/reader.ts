@@ -11,7 +11,7 @@ import { framesRead, indexScan, PLACE_OVERTAKEN, SLOT_BEYOND, SLOT_VALID } from 
 import { FLAG_CONTINUED, FLAG_MORE, recordSeed, type Boot } from './format.js';
 import { IndexView, sequenceOf } from './index_view.js';
 import type { Pool } from './pool.js';
-import { recover, type LaneRecovery, type Recovery } from './recover.js';
+import { fullBootId, recover, type LaneRecovery, type Recovery } from './recover.js';
 
 /** Frames of up to this many bytes can be put together from several buffers (64 KiB and its headers). */
 const LARGEST_FRAME = 1 << 17;
@@ -82,12 +82,16 @@ export class PoolReader {
   private lastLow = -1;
   private lastFull = 0;
 
-  constructor(pool: Pool) {
+  /**
+   * @param recovery  what `recover` just found; undefined: found now
+   * @param memory    where frames are copied to, `readerBytes` of it; undefined: memory of its own
+   */
+  constructor(pool: Pool, recovery?: Recovery, memory?: Uint8Array) {
     this.pool = pool;
     this.live = pool.isLive();
-    this.recovery = recover(pool);
+    this.recovery = recovery ?? recover(pool);
     // One memory for all lanes, and before them the frames that are put together: `bytes` never changes.
-    this.bytes = new Uint8Array(LARGEST_FRAME + pool.geometry.lanes.length * STAGING_BYTES);
+    this.bytes = memory ?? new Uint8Array(readerBytes(pool));
     this.bootIds = fullIds(this.recovery.boots);
     this.range[0] = Math.log2(pool.geometry.chunk);
     this.range[1] = pool.geometry.buffers;
@@ -199,7 +203,7 @@ export class PoolReader {
         const base = c.at * 8, low = c.records[base + 6] & 0xffff;
         if (low !== this.lastLow) {
           this.lastLow = low;
-          this.lastFull = this.bootIds.get(low) ?? low;
+          this.lastFull = this.bootIds.get(low) ?? fullBootId(this.recovery.lastBoot, low);
         }
         c.boot = this.lastFull;
         c.timeLow = c.records[base + 2];
@@ -272,6 +276,9 @@ export class PoolReader {
     }
   }
 }
+
+/** How much memory a reader of the pool copies frames into. */
+export const readerBytes = (pool: Pool): number => LARGEST_FRAME + pool.geometry.lanes.length * STAGING_BYTES;
 
 function cursorOf(pool: Pool, lane: LaneRecovery, i: number, memory: Uint8Array): LaneCursor {
   const { indexOffset, slots } = pool.geometry.lanes[i];

@@ -94,6 +94,12 @@ function recoverLane(pool: Pool, number: number, boots: readonly Boot[]): { lane
   return { lastBoot, lane: { state, valid, torn, empty, beyond, ghosts, conflicts, oldest, newest, next, gaps: gapsOf(index, state, oldest, newest) } };
 }
 
+/** The boot id whose low 16 bits a record has, given the newest one that is known: the nearest to it. */
+export function fullBootId(newest: number, low: number): number {
+  const id = newest - newest % 0x10000 + low;
+  return newest > 0 && id > newest + 0x8000 && id >= 0x10000 ? id - 0x10000 : id;
+}
+
 /** Which sequence numbers each run can have given out: from its own start up to the next run's. */
 function bootBounds(boots: readonly Boot[], lane: number, limit: number): { allow(boot: number, sequence: number): boolean; fullId(boot: number): number; latestStart: number } {
   const newest = boots.length > 0 ? boots[boots.length - 1].id : 0;
@@ -107,10 +113,7 @@ function bootBounds(boots: readonly Boot[], lane: number, limit: number): { allo
       // A run whose block is gone (overwritten by later runs, or damaged) is known by its records only.
       return r === undefined ? sequence < oldestStart || boots.length === 0 || isBetween(boots, boot) : sequence >= r.from && sequence < r.to;
     },
-    fullId: (boot) => {
-      const id = (newest & ~0xffff) | boot;
-      return newest > 0 && id > newest + 0x8000 ? id - 0x10000 : id;
-    },
+    fullId: (boot) => fullBootId(newest, boot),
     latestStart: starts.reduce((max, start) => Math.max(max, start), 0),
   };
 }

@@ -12,6 +12,8 @@ import { parse } from '../cli/parse.js';
 import { nearest } from '../cli/suggest.js';
 import { COMMANDS, COMMON, keyOf } from '../cli/table.js';
 import { FramekeepError } from '../native/error.js';
+/** What tells a user's default pools from root's. */
+const OWN = process.getuid?.() === 0 ? '' : `-${process.getuid?.()}`;
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const bin = join(root, 'cli', 'framekeep.mjs');
@@ -150,7 +152,7 @@ test('exit codes by error code', (t) => {
 test('up: every option has its default, as docs/configuration.md says', (t) => {
   t.deepEqual(parsed<UpOptions>(['up', 'xdp:a']), {
     ports: [{ kind: 'xdp', name: 'a', options: {}, text: 'xdp:a' }],
-    pool: '/dev/shm/framekeep-sw0.pool', poolSize: 256 << 20, chunk: 2048, keep: '', keepPorts: [], snap: 0, sample: 1,
+    pool: `/dev/shm/framekeep-sw0${OWN}.pool`, poolSize: 256 << 20, chunk: 2048, keep: '', keepPorts: [], snap: 0, sample: 1,
     commitBeforeForward: false, durability: undefined, ageing: 300, fdbSize: 8192, vlanAware: false, logic: 'learning', forwardReserved: false,
     maxFrame: 1522, minFrame: 14, name: 'sw0', force: false, stats: 1, quiet: false, duration: undefined, once: false, config: undefined,
     json: false, debug: false,
@@ -183,7 +185,7 @@ test('up: every option reads', (t) => {
 test('export: filter words, moments to the nanosecond, boots, tri-state progress', (t) => {
   const at = (...line: string[]) => parsed<ExportOptions>(['export', 'p', '-w', '-', ...line]);
   t.deepEqual(at('tcp', 'port', '80'), {
-    pool: '/base/p', write: '-', filter: 'tcp port 80', format: 'pcapng', from: undefined, to: undefined, ports: [], boot: undefined, last: undefined,
+    pool: '/base/p', write: '-', filter: 'tcp port 80', format: undefined, from: undefined, to: undefined, ports: [], boot: undefined, last: undefined,
     snap: 0, progress: undefined, json: false, debug: false,
   });
   t.deepEqual(at('--from', '-10s').from, { relative: true, ns: -10_000_000_000n });
@@ -204,7 +206,7 @@ test('export: filter words, moments to the nanosecond, boots, tri-state progress
 test('create and demo: defaults', (t) => {
   t.deepEqual(parsed<CreateOptions>(['create', 'p']), { pool: '/base/p', size: 0, chunk: 2048, lanes: 1, boots: undefined, force: false, json: false, debug: false });
   t.deepEqual(parsed<DemoOptions>(['demo', '--no-once']), {
-    captures: [], speed: 1, pool: '/dev/shm/framekeep-demo.pool', poolSize: 64 << 20, keep: '', once: false, quiet: false, json: false, debug: false,
+    captures: [], speed: 1, pool: `/dev/shm/framekeep-demo${OWN}.pool`, poolSize: 64 << 20, keep: '', once: false, quiet: false, json: false, debug: false,
   });
 });
 
@@ -227,7 +229,7 @@ test('what the command line says wins over the file; ports add up; --no-FLAG uns
   writeFileSync(file, 'name = "lab"\npool-size = "1G"\nageing = 10\nforce = true\nonce = true\nkeep = "arp"\nport = ["tap:t0"]\n');
   const options = parsed<UpOptions>(['up', '--config', file, '--ageing', '20', '--no-force', 'tap:t1']);
   t.is(options.name, 'lab');
-  t.is(options.pool, '/dev/shm/framekeep-lab.pool');
+  t.is(options.pool, `/dev/shm/framekeep-lab${OWN}.pool`);
   t.is(options.poolSize, 1024 ** 3);
   t.is(options.ageing, 20);
   t.false(options.force);

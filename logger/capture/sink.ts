@@ -8,6 +8,7 @@
  */
 import { writeSync } from 'node:fs';
 import { FramekeepError } from '../../native/error.js';
+import { POLLOUT, pollWait } from '../../native/poll.js';
 
 /** Room for a frame of MAX_FRAME bytes with a comment of 64 KiB. */
 const SMALLEST = 1 << 19;
@@ -19,23 +20,33 @@ export class ByteSink {
   readonly bytes: Buffer;
   readonly words: Uint32Array;
   readonly view: DataView;
+  /** Memory for the source of frames: from there they are moved by `copyWithin`, without an object a frame. */
+  readonly beside: Uint8Array;
   /** Bytes gathered and not written yet. */
   position = 0;
   /** Bytes that the file descriptor has taken. */
   written = 0;
   private failure: FramekeepError | undefined;
+  private readonly all: Uint8Array;
+  /** struct pollfd, for a pipe that is full. */
+  private readonly fds = new Int32Array(2);
   private source: ArrayBufferLike | undefined;
   private sourceWords: Uint32Array;
   private sourceView: DataView;
 
-  /** @param fd open for writing: a file, a pipe, a socket; blocking or not. It stays the caller's to close. */
-  constructor(fd: number, name = `file descriptor ${fd}`, capacity = 1 << 20) {
+  /**
+   * @param fd      open for writing: a file, a pipe, a socket; blocking or not. It stays the caller's to close.
+   * @param beside  bytes of `beside`
+   */
+  constructor(fd: number, name = `file descriptor ${fd}`, capacity = 1 << 20, beside = 0) {
     this.fd = fd;
     this.name = name;
-    const memory = new ArrayBuffer(Math.max(SMALLEST, (capacity + 3) & ~3));
-    this.bytes = Buffer.from(memory);
-    this.words = this.sourceWords = new Uint32Array(memory);
-    this.view = this.sourceView = new DataView(memory);
+    const own = Math.max(SMALLEST, (capacity + 7) & ~7), memory = new ArrayBuffer(own + beside);
+    this.bytes = Buffer.from(memory, 0, own);
+    this.all = new Uint8Array(memory);
+    this.beside = new Uint8Array(memory, own);
+    this.words = this.sourceWords = new Uint32Array(memory, 0, own >>> 2);
+    this.view = this.sourceView = new DataView(memory, 0, own);
   }
 
   /** All bytes so far, written or gathered. */
@@ -49,11 +60,15 @@ export class ByteSink {
   /**
    * Copies source bytes [offset, offset + length) to `target` in the sink's buffer, where there is room for them.
    * By words: 64 bytes take 19 ns and 1500 take 390, when both sides lie on a word; 27 and 535 when not. A `subarray` to hand
-   * to `set` would cost an object a frame, and 79 and 227 ns.
+   * to `set` would cost an object a frame, and 79 and 227 ns. From `beside`: 26 and 57.
    */
   copyIn(target: number, source: Uint8Array, offset: number, length: number): void {
-    if (source.buffer !== this.source) this.lookAt(source.buffer);
     const from = source.byteOffset + offset, bytes = this.bytes;
+    if (source.buffer === this.all.buffer && length >= 96) {
+      this.all.copyWithin(target, from, from + length);
+      return;
+    }
+    if (source.buffer !== this.source) this.lookAt(source.buffer);
     let done = 0;
     if (((from | target) & 3) === 0) {
       const out = this.words, words = this.sourceWords, first = from >>> 2, to = target >>> 2, count = length >>> 2;
@@ -88,19 +103,19 @@ export class ByteSink {
    */
   flush(): void {
     if (this.failure !== undefined) throw this.failure;
-    let start = 0, wait = 0.1;
+    let start = 0;
     while (start < this.position) {
       try {
         const n = writeSync(this.fd, this.bytes, start, this.position - start);
         start += n;
         this.written += n;
-        wait = 0.1;
       } catch (error) {
         const code = (error as NodeJS.ErrnoException).code;
         if (code === 'EINTR') continue;
         if (code !== 'EAGAIN') throw this.failure = this.explain(error as NodeJS.ErrnoException);
-        Atomics.wait(PAUSE, 0, 0, wait);
-        wait = Math.min(wait * 2, 5);
+        this.fds[0] = this.fd;
+        this.fds[1] = POLLOUT;
+        pollWait(this.fds, 1, 1e9);
       }
     }
     this.position = 0;
@@ -123,6 +138,3 @@ export class ByteSink {
     }
   }
 }
-
-/** Nothing ever wakes this: waiting on it is sleeping. */
-const PAUSE = new Int32Array(new SharedArrayBuffer(4));

@@ -18,6 +18,9 @@ namespace {
 constexpr uint32_t kNothing = 0xFFFFFFFFu, kOvertaken = 0xFFFFFFFEu;
 constexpr uint8_t kSlotValid = 1;
 
+// How many records ahead the frames' first lines are fetched: each is a cache miss otherwise, and small frames are little else.
+constexpr uint32_t kAhead = 8;
+
 struct Range { double chunk_shift, buffers, first_slot, count, generation; };
 
 template <class Crc> uint32_t Read(const uint8_t* index, const uint8_t* buffers, uint64_t buffers_bytes, const Range& range, uint32_t seed, const uint8_t* state,
@@ -28,6 +31,12 @@ template <class Crc> uint32_t Read(const uint8_t* index, const uint8_t* buffers,
   for (uint32_t i = 0; i < count; i++) {
     const uint32_t slot = first + i;
     places[i] = kNothing;
+    if (i + kAhead < count) {
+      const auto* ahead = reinterpret_cast<const IndexRecord*>(index) + slot + kAhead;
+      const uint64_t buffer = __atomic_load_n(&ahead->buffer, __ATOMIC_RELAXED), offset = __atomic_load_n(&ahead->offset, __ATOMIC_RELAXED);
+      const uint64_t where = (buffer << shift) + offset;
+      if (where + 128 < buffers_bytes) { __builtin_prefetch(buffers + where); __builtin_prefetch(buffers + where + 64); }
+    }
     if (state[slot] != kSlotValid) continue;
     const auto* words = reinterpret_cast<const uint64_t*>(index + size_t(slot) * sizeof(IndexRecord));
     uint64_t w[4];
