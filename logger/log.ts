@@ -68,9 +68,11 @@ export class Log {
     }
     this.free = new Uint32Array(this.copies ? g.buffers : 0);
     if (this.copies) for (const buffer of unreferenced(this.slotBuffer, g.firstBuffer, g.buffers)) this.free[this.freeCount++] = buffer;
-    if (this.copies && this.freeCount < options.maxBatch) {
+    // Once the index is full, this is what is left for a commit to take, whatever is free today.
+    const spare = g.buffers - g.slots;
+    if (this.copies && spare < options.maxBatch) {
       this.close();
-      throw new FramekeepError('E_POOL_SIZE', `the pool ${pool.path} has ${this.freeCount} spare buffers, fewer than a batch of ${options.maxBatch} frames needs`, 'use a larger pool');
+      throw new FramekeepError('E_POOL_SIZE', `the pool ${pool.path} has ${spare} spare buffers, fewer than a batch of ${options.maxBatch} frames needs`, 'use a larger pool');
     }
   }
 

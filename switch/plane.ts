@@ -7,10 +7,10 @@
  * In the per-frame loops (gather, dispatch, and the logic's and selection's own): no allocation, no closure, no exception, no
  * BigInt, no Map, no subarray, no Atomics. Native code is entered once a burst. Figures: docs/performance.md.
  */
-import { completeChecksums, clockRead, type Mapping } from '../native/index.js';
+import { completeChecksums, clockRead, FramekeepError, type Mapping } from '../native/index.js';
 import { ENTRY_WORDS, type Log } from '../logger/log.js';
 import {
-  DROP_NO_EGRESS, DROP_OVERSIZE, DROP_RUNT, DROP_TX_FULL, FLAG_SWITCH_TIME, MAX_PORTS, NO_BUFFER, VERDICT_DROPPED,
+  DROP_LOGIC, DROP_NO_EGRESS, DROP_OVERSIZE, DROP_REASONS, DROP_RUNT, DROP_TX_FULL, FLAG_SWITCH_TIME, MAX_PORTS, NO_BUFFER, VERDICT_DROPPED,
 } from '../logger/format.js';
 import type { Buffers } from './buffers.js';
 import { WITH_SEVERAL } from './buffers.js';
@@ -20,6 +20,8 @@ import type { SwitchLogic } from './lookup/logic.js';
 import type { PortDriver } from './ports/driver.js';
 import type { Ring, RingSet } from './ring.js';
 import type { Selection } from './selection.js';
+
+const VERDICTS_END = VERDICT_DROPPED + DROP_REASONS.length;
 
 export interface PlaneOptions {
   readonly umem: Mapping;
@@ -42,8 +44,10 @@ export class PlanePort {
   /** Frames on the TX ring that other TX rings have as well: by buffer, 1. */
   readonly flooded: Uint8Array;
   readonly counters: Float64Array;
-  /** TX entries produced and not yet published. */
+  /** Index of the first TX entry that was not published yet. */
   published: number;
+  /** The TX ring takes no frame with fewer entries free than this: a port that is stuck does not get every buffer there is. */
+  spare = 1;
   /** The newest stamp of each queue, ns: a stamp before it is an older frame's. */
   readonly lastStamp: Float64Array;
   up = true;
@@ -74,6 +78,10 @@ export class Plane {
   private readonly clockWords = new Uint32Array(2);
   private readonly clockSeconds = new Float64Array(1);
   private readonly drops = new Uint32Array(32);
+  /** Why keeping has stopped for good: the medium refused a commit, or the format is used up. */
+  keepingStopped: FramekeepError | undefined;
+  private bursts = 0;
+  private commits = 0;
   /** Buffers that one queue may have to receive into. */
   private fillTarget = 0;
   private readonly completed = new Uint8Array(BURST);
@@ -110,9 +118,11 @@ export class Plane {
   private portsChanged(): void {
     this.live = this.ports.filter((p) => p !== null);
     const queues = this.live.reduce((n, p) => n + p.driver.queues.length, 0);
-    // Half of what circulates may wait in fill rings; the rest is in flight.
-    this.fillTarget = Math.max(8, Math.floor(this.options.buffers.count / 16), Math.floor(this.circulating() / 2 / Math.max(queues, 1)));
-    this.fillTarget = Math.min(this.fillTarget, Math.max(8, Math.floor(this.circulating() / 2 / Math.max(queues, 1))));
+    // What waits in a fill ring stays there until a frame comes, also when ports are added later. A quarter of what circulates,
+    // shared among at least three: 64 ports added one by one take 0.98 of it together, so that the last still gets its share.
+    this.fillTarget = Math.max(1, Math.floor(this.circulating() / 4 / Math.max(queues, 3)));
+    const most = Math.max(1, Math.floor(this.circulating() / 2 / Math.max(this.live.length, 2)));
+    for (const port of this.live) port.spare = Math.max(1, port.tx.size - most + 1);
   }
 
   /** Buffers that records can never take. */
@@ -161,6 +171,7 @@ export class Plane {
     if (port.driver.partialChecksums) {
       port.counters[PORT.checksums] += completeChecksums(options.umem.id, queue.rx.words, queue.rx.entries, queue.rx.next, n, queue.rx.mask, this.completed);
     }
+    this.bursts++;
     this.gather(port, q, n);
     options.logic.decide(burst);
     options.selection.select(burst);
@@ -220,7 +231,7 @@ export class Plane {
 
   /** Carries the burst's decisions out: descriptors onto TX rings, kept frames into the log's batch, the rest is free. */
   private dispatch(port: PlanePort, n: number): void {
-    const { burst, ports, chunkShift, drops } = this, { buffers, log } = this.options, { copies, entries, maxBatch } = log;
+    const { burst, ports, chunkShift, drops } = this, { buffers, log } = this.options, { entries, maxBatch } = log;
     const { addressLow, addressHigh, length, egress, keep, flags, stampLow, stampHigh } = burst, ingress = port.id;
     const { holds, with: has, free, first, checker } = buffers;
     let forwarded = 0, flooded = 0, kept = 0, keptBytes = 0;
@@ -231,7 +242,7 @@ export class Plane {
       if (to < VERDICT_DROPPED) {
         const out = to < MAX_PORTS ? ports[to] : null;
         if (out === null || !out.up) to = VERDICT_DROPPED + DROP_NO_EGRESS;
-        else if (out.tx.room(1) === 0) { to = VERDICT_DROPPED + DROP_TX_FULL; out.counters[PORT.txFull]++; }
+        else if (out.tx.room(out.spare) < out.spare) { to = VERDICT_DROPPED + DROP_TX_FULL; out.counters[PORT.txFull]++; }
         else {
           out.tx.pushDescriptor(low, high, len);
           has[b] = to + 1;
@@ -240,8 +251,9 @@ export class Plane {
         }
       } else if (to >= SEVERAL) {
         held = this.flood(i, b, low, high, len);
-        if (held > 0) flooded++; else to = VERDICT_DROPPED + (this.live.length > 1 ? DROP_TX_FULL : DROP_NO_EGRESS);
-      }
+        if (held > 0) flooded++;
+        else { to = VERDICT_DROPPED - held; held = 0; }
+      } else if (to >= VERDICTS_END) to = VERDICT_DROPPED + DROP_LOGIC;  // the logic left it undecided
       if (held === 0) drops[to - VERDICT_DROPPED]++;
       if (keep[i] === 1) {
         if (log.pending === maxBatch) this.flushLog();
@@ -271,26 +283,26 @@ export class Plane {
     if (forwarded + flooded < n) {
       for (let r = 0; r < drops.length; r++) if (drops[r] > 0) { c[PORT.dropped + r] += drops[r]; drops[r] = 0; }
     }
-    void copies;
   }
 
   /** Most bytes kept of a frame. */
   snap = 0xffff;
 
-  /** One buffer on many TX rings. @returns on how many */
+  /** One buffer on many TX rings. @returns on how many; if none, minus the reason */
   private flood(i: number, b: number, low: number, high: number, len: number): number {
     const { burst, live } = this, all = burst.egress[i] === FLOOD, set = burst.set, has = this.options.buffers.with;
-    let held = 0;
+    let held = 0, reason = DROP_NO_EGRESS;
     for (let p = 0; p < live.length; p++) {
       const out = live[p], { id } = out;
       if (all ? id === burst.ingress : (set[2 * i + (id >>> 5)] & (1 << (id & 31))) === 0) continue;
       if (!out.up) continue;
-      if (out.tx.room(1) === 0) { out.counters[PORT.txFull]++; continue; }
+      if (out.tx.room(out.spare) < out.spare) { out.counters[PORT.txFull]++; reason = DROP_TX_FULL; continue; }
       out.tx.pushDescriptor(low, high, len);
       out.flooded[b] = 1;
       held++;
     }
-    if (held > 0) has[b] = WITH_SEVERAL;
+    if (held === 0) return -reason;
+    has[b] = WITH_SEVERAL;
     return held;
   }
 
@@ -341,20 +353,46 @@ export class Plane {
     if (fill.needsWakeup()) port.driver.wakeReceive?.();
   }
 
-  /** Commits the pending batch, and lets go of the buffers whose records it replaced. */
+  /** Commits the pending batch, and lets go of the buffers whose records it replaced. When that fails, forwarding goes on. */
   flushLog(): void {
     const { log, buffers } = this.options, { pending } = log;
     if (pending === 0) return;
-    const { copies, entries, evicted } = log, { chunkShift } = this;
-    log.commit();
-    if (copies) {
-      for (let i = 0; i < pending; i++) {
-        const e = i * ENTRY_WORDS;
-        buffers.release(((entries[e + 1] << (32 - chunkShift)) | (entries[e] >>> chunkShift)) >>> 0);
+    const { copies, evicted } = log;
+    if (this.keepingStopped === undefined) {
+      try {
+        log.commit();
+        this.commits++;
+      } catch (error) {
+        if (!(error instanceof FramekeepError)) throw error;
+        this.keepingStopped = error;
+        this.options.selection.frozen = true;
       }
-      return;
     }
-    for (let i = 0; i < pending; i++) if (evicted[i] !== NO_BUFFER) buffers.release(evicted[i]);
+    if (this.keepingStopped !== undefined) this.lose(pending);
+    else if (copies) this.releasePending(pending);
+    else for (let i = 0; i < pending; i++) if (evicted[i] !== NO_BUFFER) buffers.release(evicted[i]);
+  }
+
+  private releasePending(pending: number): void {
+    const { buffers, log: { entries } } = this.options, { chunkShift } = this;
+    for (let i = 0; i < pending; i++) {
+      const e = i * ENTRY_WORDS;
+      buffers.release(((entries[e + 1] << (32 - chunkShift)) | (entries[e] >>> chunkShift)) >>> 0);
+    }
+  }
+
+  /** A batch that could not be committed: its frames were counted as kept, and are lost. */
+  private lose(pending: number): void {
+    const { counters, log } = this.options, { entries } = log;
+    log.pending = 0;
+    for (let i = 0; i < pending; i++) {
+      const e = i * ENTRY_WORDS, c = counters.port(entries[e + 4] & 0xff);
+      c[PORT.kept]--;
+      c[PORT.keptBytes] -= entries[e + 2];
+      c[PORT.lost]++;
+    }
+    // Of a zero-copy commit that broke off, nobody knows which record has which buffer: neither is used again.
+    if (log.copies || this.keepingStopped!.code !== 'E_COMMIT') this.releasePending(pending);
   }
 
   /** What the whole switch counts, into shared memory; some ten times a second. */
@@ -366,6 +404,8 @@ export class Plane {
     g[GLOBAL.nextSequence] = log.nextSequence;
     g[GLOBAL.slots] = log.slotBuffer.length;
     g[GLOBAL.maxBatch] = log.maxBatch;
+    g[GLOBAL.bursts] = this.bursts;
+    g[GLOBAL.commits] = this.commits;
     g[GLOBAL.committed] = log.counters[1];
     g[GLOBAL.lines] = log.counters[2];
     g[GLOBAL.fences] = log.counters[3];

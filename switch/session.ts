@@ -9,10 +9,10 @@ import { receiveMessageOnPort } from 'node:worker_threads';
 import {
   eventClear, FramekeepError, LinkMonitor, mapMemory, pinThread, POLLERR, POLLHUP, POLLIN, POLLNVAL, pollWait, type Mapping,
 } from '../native/index.js';
-import { MAX_PORTS, Log, Pool, recover, unreferenced, type PortEntry, type Recovery } from '../logger/index.js';
+import { MAX_PORTS, Log, Pool, recover, unreferenced, type LaneGeometry, type PortEntry, type Recovery } from '../logger/index.js';
 import { toJavaScript } from '../logger/filter/index.js';
 import { Buffers } from './buffers.js';
-import { Counters, GLOBAL, PORT_DOWN, PORT_GONE, PORT_REMOVED, PORT_UP, PORT } from './counters.js';
+import { Counters, GLOBAL, PORT_DOWN, PORT_GONE, PORT_REMOVED, PORT_UNUSED, PORT_UP, PORT } from './counters.js';
 import { loadLogic } from './lookup/load.js';
 import type { SwitchLogic } from './lookup/logic.js';
 import type { Answer, KeepPolicy, PortOpened, Request, Started, SwitchEvent, ThreadOptions } from './messages.js';
@@ -50,6 +50,7 @@ export class Session {
   private nextTick = 0;
   private nextCheckpoint = 0;
   private stopping = false;
+  private toldKeepingStopped = false;
   // struct pollfd: wake eventfd, link monitor, then the ports'.
   private pollFds = new Int32Array(4);
   private pollPorts: number[] = [];
@@ -71,7 +72,7 @@ export class Session {
     const recovery = recover(this.pool);
     this.boot = recovery.lastBoot + 1;
     const umem = medium.zeroCopy ? this.pool.buffers! : mapMemory('framekeep-buffers', ONE_COPY_BUFFERS * geometry.chunk);
-    this.log = new Log({ pool: this.pool, lane: 0, boot: this.boot, recovery: recovery.lanes[0], source: umem, maxBatch: Math.min(options.maxBatch, lane.slots >>> 1) });
+    this.log = new Log({ pool: this.pool, lane: 0, boot: this.boot, recovery: recovery.lanes[0], source: umem, maxBatch: largestBatch(options.maxBatch, lane, umem !== this.pool.buffers) });
     const buffers = medium.zeroCopy
       ? new Buffers(lane.firstBuffer, lane.buffers, unreferenced(this.log.slotBuffer, lane.firstBuffer, lane.buffers), options.checked)
       : new Buffers(0, ONE_COPY_BUFFERS, Uint32Array.from({ length: ONE_COPY_BUFFERS }, (_, i) => i), options.checked);
@@ -100,7 +101,7 @@ export class Session {
       if (Atomics.load(waiting, 0) > 0) this.takeRequests();
       if (plane.seconds >= this.nextTick) this.tick();
       if (handled > 0) { idle = 0; continue; }
-      if (++idle >= IDLE_TURNS) this.sleep();
+      if (++idle >= IDLE_TURNS && !this.stopping) this.sleep();
     }
     this.end();
   }
@@ -131,6 +132,7 @@ export class Session {
         return undefined;
       }
       case 'freeze':
+        if (!request.frozen && plane.keepingStopped !== undefined) throw plane.keepingStopped;
         selection.frozen = request.frozen;
         this.counters.global[GLOBAL.frozen] = request.frozen ? 1 : 0;
         return undefined;
@@ -169,7 +171,8 @@ export class Session {
   private removePort(id: number, state: number): void {
     const port = this.plane.ports[id];
     if (port === undefined || port === null) throw new FramekeepError('E_PORT_UNKNOWN', `there is no port ${id}`, 'framekeep ports lists them');
-    port.driver.statistics?.(port.counters);
+    const warning = port.driver.statistics?.(port.counters);
+    if (warning !== undefined) this.say({ kind: 'port-warning', port: id, spec: this.attached.get(id)!.entry.spec, text: warning });
     this.plane.removePort(id);
     this.attached.delete(id);
     this.finished.delete(id);
@@ -190,6 +193,12 @@ export class Session {
     this.checkpoints = 0;
     this.beginBoot([this.log.nextSequence]);
     this.log.setBoot(this.boot);
+    this.counters.global[GLOBAL.boot] = this.boot;
+    for (const id of this.used) {
+      if (this.attached.has(id)) continue;
+      this.counters.port(id).fill(0);
+      this.counters.describePort(id, PORT_UNUSED, '', '');
+    }
     this.used.clear();
     for (const [id, { entry }] of this.attached) {
       this.pool.writePort(this.boot, entry);
@@ -212,6 +221,7 @@ export class Session {
     this.nextTick = plane.seconds + TICK_SECONDS;
     plane.options.logic.tick?.(plane.seconds | 0);
     plane.publishCounters();
+    if (plane.keepingStopped !== undefined) this.tellKeepingStopped(plane.keepingStopped);
     if (this.links !== undefined) this.followLinks();
     if (plane.seconds < this.nextCheckpoint) return;
     this.nextCheckpoint = plane.seconds + CHECKPOINT_SECONDS;
@@ -232,6 +242,13 @@ export class Session {
 
   private checkpoint(clean: boolean): void {
     this.pool.writeCheckpoint(this.boot, { generation: ++this.checkpoints, timeNs: BigInt(Date.now()) * 1_000_000n, clean, ports: this.counters.totals() });
+  }
+
+  private tellKeepingStopped(why: FramekeepError): void {
+    if (this.toldKeepingStopped) return;
+    this.toldKeepingStopped = true;
+    this.counters.global[GLOBAL.frozen] = 1;
+    this.say({ kind: 'keeping-stopped', text: why.message });
   }
 
   /** Interfaces that went down, came up or disappeared. */
@@ -330,6 +347,11 @@ function selectionOf(keep: KeepPolicy): Selection {
   const selection = new Selection({ none: expression === null, sample: keep.sample, ...(program !== undefined && { match: toJavaScript(program) }) });
   if (keep.byPort) selection.restrictToPorts();
   return selection;
+}
+
+/** In one-copy mode a commit takes its buffers from what no record can have: there must be one for each frame. */
+function largestBatch(wanted: number, lane: LaneGeometry, copies: boolean): number {
+  return Math.max(1, Math.min(wanted, lane.slots >>> 1, copies ? lane.buffers - lane.slots : Infinity));
 }
 
 function contextOf(umem: Mapping, chunk: number, maxFrame: number): PortContext {

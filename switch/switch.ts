@@ -79,7 +79,9 @@ export class Switch extends EventEmitter<Events> {
   private readonly pending: Map<number, Pending>;
   private readonly prepared = new Map<number, Prepared>();
   private nextId = 1;
-  private ended: Promise<void>;
+  private readonly ended: Promise<void>;
+  /** The last counters, once the data plane has ended. */
+  private last: CountersSnapshot | undefined;
 
   /** @throws FramekeepError; nothing is left behind when it throws */
   static async start(options: SwitchOptions): Promise<Switch> {
@@ -138,10 +140,11 @@ export class Switch extends EventEmitter<Events> {
     worker.on('error', (error) => { failure = new FramekeepError('E_INTERNAL', `the data plane failed: ${error.stack ?? error.message}`, 'what was kept is safe; please report this'); });
     this.ended = new Promise((resolve) => {
       worker.once('exit', () => {
-        this.cleanUp();
-        if (failure !== undefined) this.emit('failed', failure);
-        this.emit('stopped');
-        resolve();
+        void this.cleanUp().then(() => {
+          if (failure !== undefined) this.emit('failed', failure);
+          this.emit('stopped');
+          resolve();
+        });
       });
     });
   }
@@ -188,8 +191,8 @@ export class Switch extends EventEmitter<Events> {
   /** @param port its number, or -1: all. @returns how many entries went */
   async flushFdb(port = -1): Promise<number> { return this.ask<number>({ type: 'fdb-flush', port }); }
 
-  /** As of now, without asking the data plane. */
-  stats(): CountersSnapshot { return this.counters.snapshot(); }
+  /** As of now, without asking the data plane; after the end, as of then. */
+  stats(): CountersSnapshot { return this.last ?? this.counters.snapshot(); }
 
   /** Sends what is in flight, commits what is kept, lets interfaces go as they were found. */
   async stop(): Promise<void> {
@@ -198,6 +201,7 @@ export class Switch extends EventEmitter<Events> {
   }
 
   private async ask<T = unknown>(request: Request): Promise<T> {
+    if (this.last !== undefined) throw stopped();
     const id = this.nextId++;
     const answer = new Promise((resolve, reject) => this.pending.set(id, { resolve, reject }));
     this.worker.postMessage({ id, request });
@@ -229,14 +233,15 @@ export class Switch extends EventEmitter<Events> {
     await prepared?.release();
   }
 
-  private cleanUp(): void {
-    for (const { reject } of this.pending.values()) reject(new FramekeepError('E_STOPPED', 'the switch has stopped', ''));
+  private async cleanUp(): Promise<void> {
+    this.last = this.counters.snapshot();
+    for (const { reject } of this.pending.values()) reject(stopped());
     this.pending.clear();
-    for (const prepared of this.prepared.values()) void prepared.release();
-    this.prepared.clear();
     this.counters.close();
     closeFd(this.wakeFd);
-    closeSync(this.lockFd);
+    await Promise.allSettled([...this.prepared.values()].map((prepared) => prepared.release()));
+    this.prepared.clear();
+    closeSync(this.lockFd);  // the name is free when the interfaces are
   }
 }
 
@@ -246,5 +251,6 @@ function keepPolicy(o: SwitchOptions): KeepPolicy {
   const program = expression === null || expression.trim() === '' ? undefined : compileFilter(expression).program;
   return { expression, program, sample: o.sample ?? 1, byPort: (o.keepPorts?.length ?? 0) > 0 };
 }
+const stopped = (): FramekeepError => new FramekeepError('E_STOPPED', 'the switch has stopped', '');
 const asError = (e: WireError): FramekeepError => new FramekeepError(e.code, e.remedy === '' ? e.message : e.message.replace(`\n  ${e.remedy}`, ''), e.remedy);
 const software = (): string => `framekeep ${(JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string }).version}, Node ${process.versions.node}`;

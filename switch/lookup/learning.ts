@@ -41,11 +41,11 @@ export class LearningSwitch implements SwitchLogic {
       if (egress[i] !== UNDECIDED) continue;
       const vlan = vlanAware ? vlanOf(burst.type[i]) << 16 : 0;
       const sl = srcLow[i], sh = srcHigh[i] | vlan;
-      if (sl !== lastLow || sh !== lastHigh) {
+      if ((sl & 1) !== 0) this.counters.groupSources++;
+      else if (sl !== lastLow || sh !== lastHigh) {
         lastLow = sl;
         lastHigh = sh;
-        if ((sl & 1) === 0) this.count(table.learn(sl, sh, ingress, now));
-        else this.counters.groupSources++;
+        this.count(table.learn(sl, sh, ingress, now));
       }
       const dl = dstLow[i], dh = dstHigh[i];
       if ((dl & 1) !== 0) {

@@ -21,7 +21,20 @@ export async function loadLogic(name: string, context: LogicContext): Promise<Sw
     throw new FramekeepError('E_LOGIC', `the switching logic ${name} does not load: ${(cause as Error).message}`,
       isTypeScript ? `Node ${process.versions.node} does not run TypeScript: compile it first (npx tsc), or use Node 22.18 or later` : 'see docs/logic.md', { cause });
   }
-  if (typeof (made as SwitchLogic | undefined)?.decide === 'function') return made as SwitchLogic;
-  if (typeof (made as FrameLogic | undefined)?.forward === 'function') return perFrame(made as FrameLogic);
+  if (typeof (made as SwitchLogic | undefined)?.decide === 'function') return guarded(made as SwitchLogic, name);
+  if (typeof (made as FrameLogic | undefined)?.forward === 'function') return guarded(perFrame(made as FrameLogic), name);
   throw new FramekeepError('E_LOGIC', `the switching logic ${name} has neither decide() nor forward()`, 'see docs/logic.md');
+}
+
+/** What a user's module throws in mid-traffic ends the switch, and is told as that module's fault. A `try` a burst costs nothing. */
+function guarded(logic: SwitchLogic, name: string): SwitchLogic {
+  const decide = logic.decide.bind(logic);
+  logic.decide = (burst) => {
+    try {
+      decide(burst);
+    } catch (cause) {
+      throw new FramekeepError('E_LOGIC', `the switching logic ${name} failed: ${(cause as Error)?.stack ?? String(cause)}`, 'correct it: see docs/logic.md', { cause });
+    }
+  };
+  return logic;
 }

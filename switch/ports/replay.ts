@@ -5,7 +5,7 @@
  *   filter=E   only frames that this pcap-filter expression selects; two ports that replay one capture with opposite
  *              filters play both sides of a conversation, in step
  *   loop       again from the beginning, after the last frame
- *   count=N    only the first N
+ *   count=N    N frames in all
  */
 import { FramekeepError } from '../../native/index.js';
 import { openCapture, type CaptureReader } from '../../logger/capture/index.js';
@@ -37,6 +37,8 @@ export class ReplayPort extends SoftPort {
   /** Whether the reader stands at a frame that was not given yet, and when that is due. */
   private waiting = false;
   private frameDue = 0;
+  /** Whether the capture turned out to be damaged, and what is still to be told of it. */
+  private broken = false;
   private trouble: string | undefined;
 
   constructor(context: PortContext, options: PortOptions, path: string) {
@@ -72,7 +74,7 @@ export class ReplayPort extends SoftPort {
     }
     if (n > 0) this.publish();
     if (!this.waiting) {
-      if (this.loop && this.given > 0 && this.trouble === undefined) this.rewind(now); else this.finish();
+      if (this.loop && this.given > 0 && this.given < this.count && !this.broken) this.rewind(now); else this.finish();
     }
     // Out of buffers or ring space: again next turn.
     this.due = this.finished ? Infinity : this.speed === 0 || n === room ? 0 : this.started + this.frameDue;
@@ -86,7 +88,9 @@ export class ReplayPort extends SoftPort {
       this.oversize = 0;
     }
     counters[PORT.finished] = this.finished ? 1 : 0;
-    return this.trouble;
+    const { trouble } = this;
+    this.trouble = undefined;
+    return trouble;
   }
 
   override close(): void {
@@ -113,9 +117,11 @@ export class ReplayPort extends SoftPort {
       if (reader.linkType !== LINKTYPE_ETHERNET) {
         throw new FramekeepError('E_CAPTURE_LINKTYPE', `${this.path} holds frames of link type ${reader.linkType}, not Ethernet`, 'replay a capture that was taken on an Ethernet interface');
       }
-      const time = reader.tsHi * 4294967296 + reader.tsLo;
-      if (this.firstTime < 0) this.firstTime = time;
-      this.elapsed = Math.max(0, time - this.firstTime);
+      if (reader.hasTime) {  // one without a time of its own comes right after the one before
+        const time = reader.tsHi * 4294967296 + reader.tsLo;
+        if (this.firstTime < 0) this.firstTime = time;
+        this.elapsed = Math.max(0, time - this.firstTime);
+      }
       if (match !== undefined && match(reader.bytes, reader.offset, reader.captured, reader.wire) === 0) continue;
       this.frameDue = this.speed === 0 ? 0 : this.elapsed / this.speed;
       return true;
@@ -128,16 +134,26 @@ export class ReplayPort extends SoftPort {
     try {
       return this.read();
     } catch (error) {
+      this.broken = true;
       this.trouble = (error as Error).message;
       return false;
     }
   }
 
   private rewind(now: number): void {
+    let again: CaptureReader;
+    try {
+      again = openCapture(this.path);
+    } catch (error) {  // it was there when the port was opened
+      this.broken = true;
+      this.trouble = (error as Error).message;
+      return this.finish();
+    }
     this.reader.close();
-    this.reader = openCapture(this.path);
-    this.firstTime = -1;
+    this.reader = again;
     this.started = Math.max(now, this.started + (this.speed === 0 ? 0 : this.elapsed / this.speed));
+    this.firstTime = -1;
+    this.elapsed = 0;
     this.waiting = this.readOn();
   }
 
