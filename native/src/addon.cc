@@ -41,13 +41,13 @@ template struct Args<1>; template struct Args<2>; template struct Args<3>; templ
 template struct Args<6>; template struct Args<7>; template struct Args<8>; template struct Args<9>; template struct Args<10>;
 
 napi_value View(napi_env env, void* base, size_t bytes) {
-  napi_value ab;
-  if (napi_create_external_arraybuffer(env, base, bytes, nullptr, nullptr, &ab) != napi_ok) napi_get_undefined(env, &ab);
-  return ab;
+  return Napi::ArrayBuffer::New(env, base, bytes);
 }
-void Detach(napi_env env, napi_value view) { napi_detach_arraybuffer(env, view); }
+void Detach(napi_env env, napi_value view) {
+  if (Napi::Value(env, view).IsArrayBuffer()) Napi::ArrayBuffer(env, view).Detach();
+}
 
-static napi_value Init(napi_env env, napi_value exports) {
+static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   auto* state = new EnvState();
   napi_add_env_cleanup_hook(env, [](void* s) { delete static_cast<EnvState*>(s); }, state);
   for (PartInit init : Parts()) init(env, exports, state);
@@ -56,4 +56,5 @@ static napi_value Init(napi_env env, napi_value exports) {
 
 }  // namespace framekeep
 
-NAPI_MODULE_INIT() { return framekeep::Init(env, exports); }
+static Napi::Object Start(Napi::Env env, Napi::Object exports) { return framekeep::Init(env, exports); }
+NODE_API_MODULE(framekeep, Start)
