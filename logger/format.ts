@@ -322,11 +322,11 @@ function decodeCheckpoint(g: Geometry, boot: number, bytes: Uint8Array): Checkpo
   };
 }
 
-// UTF-8, cut at a character's boundary, padded with zeros.
-function putText(bytes: Uint8Array, at: number, room: number, text: string): void {
+/** UTF-8, cut at a character's boundary, padded with zeros. */
+export function putText(bytes: Uint8Array, at: number, room: number, text: string): void {
   new TextEncoder().encodeInto(text, bytes.subarray(at, at + room));
 }
-function getText(bytes: Uint8Array, at: number, room: number): string {
+export function getText(bytes: Uint8Array, at: number, room: number): string {
   const end = bytes.subarray(at, at + room).indexOf(0);
   return new TextDecoder().decode(bytes.subarray(at, end < 0 ? at + room : at + end));
 }

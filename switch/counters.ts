@@ -10,7 +10,7 @@
  */
 import { closeSync, existsSync, ftruncateSync, openSync, renameSync } from 'node:fs';
 import { FramekeepError, mapFile, unmap, type Mapping } from '../native/index.js';
-import { DROP_REASONS, MAX_PORTS, type PortTotals } from '../logger/format.js';
+import { DROP_REASONS, getText, MAX_PORTS, putText, type PortTotals } from '../logger/format.js';
 
 export const GLOBAL = {
   heartbeat: 0, turns: 1, bursts: 2, sleeps: 3, freeBuffers: 4, buffers: 5, nextSequence: 6, slots: 7, commits: 8, committed: 9, keptBytes: 10,
@@ -137,12 +137,4 @@ export function sumDropped(c: Float64Array): number {
   let sum = 0;
   for (let i = 0; i < DROP_REASONS.length; i++) sum += c[PORT.dropped + i];
   return sum;
-}
-
-function putText(bytes: Uint8Array, at: number, room: number, text: string): void {
-  new TextEncoder().encodeInto(text, bytes.subarray(at, at + room));
-}
-function getText(bytes: Uint8Array, at: number, room: number): string {
-  const end = bytes.subarray(at, at + room).indexOf(0);
-  return new TextDecoder().decode(bytes.subarray(at, end < 0 ? at + room : at + end));
 }
