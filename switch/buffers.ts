@@ -46,6 +46,7 @@ export class Buffers {
   /** One holder fewer; free when it was the last. */
   release(buffer: number): void {
     const b = buffer - this.first;
+    if (this.checker !== null) this.checker.expect(buffer, 'HELD');  // released once too often, it would seem to have 255 holders
     if (--this.holds[b] === 0) {
       this.free[this.freeCount++] = buffer;
       if (this.checker !== null) this.checker.move(buffer, 'HELD', 'FREE');
@@ -89,9 +90,16 @@ export class OwnershipChecker {
   }
 
   move(buffer: number, from: Owner, to: Owner): void {
-    const is = this.owner[buffer - this.first];
-    if (is !== from) throw new FramekeepError('E_OWNERSHIP', `buffer ${buffer} goes from ${from} to ${to}, but it is ${is ?? 'not one of this lane'}`, 'this is a bug in framekeep: please report it');
+    this.expect(buffer, from, to);
     this.owner[buffer - this.first] = to;
+  }
+
+  /** Throws when the buffer is not where it is said to be. */
+  expect(buffer: number, from: Owner, to?: Owner): void {
+    const is = this.owner[buffer - this.first];
+    if (is === from) return;
+    throw new FramekeepError('E_OWNERSHIP', `buffer ${buffer} ${to === undefined ? `is let go of as ${from}` : `goes from ${from} to ${to}`}, but it is ${is ?? 'not one of this lane'}`,
+      'this is a bug in framekeep: please report it');
   }
 
   ownerOf(buffer: number): Owner { return this.owner[buffer - this.first]; }
