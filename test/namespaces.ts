@@ -27,9 +27,12 @@ export class Namespace {
     return stdout;
   }
 
-  /** What a Node child started here makes of `code`: the native face is in scope as `fk`, and `say(value)` is the answer. */
-  node(code: string): any {
-    const { status, stdout, stderr } = spawnSync('ip', ['netns', 'exec', this.name, ...nodeLine(code)], { encoding: 'utf8' });
+  /**
+   * What a Node child started here makes of `code`: the native face is in scope as `fk`, and `say(value)` is the answer.
+   * @param prefix  a command that starts it, as `setpriv …`
+   */
+  node(code: string, prefix: readonly string[] = []): any {
+    const { status, stdout, stderr } = spawnSync('ip', ['netns', 'exec', this.name, ...prefix, ...nodeLine(code)], { encoding: 'utf8' });
     if (status !== 0) throw new Error(stderr);
     return JSON.parse(stdout.trim().split('\n').at(-1)!);
   }

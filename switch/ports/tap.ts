@@ -3,7 +3,7 @@
  * received here, and the other way round. It may be moved to another network namespace: its state is not followed, only whether
  * it is there at all. No options.
  */
-import { closeFd, interfaceInfo, tapAttach, tapOpen, tapReceive, tapTransmit, unmap, type Mapping, type NativeTap } from '../../native/index.js';
+import { closeFd, TAP, tapAttach, tapDetach, tapOpen, tapReceive, tapTransmit, unmap, type Mapping, type TapRings } from '../../native/index.js';
 import { DROP_OVERSIZE } from '../../logger/format.js';
 import { BURST } from '../burst.js';
 import { PORT } from '../counters.js';
@@ -26,8 +26,7 @@ export class TapPort implements PortDriver {
   readonly finished = false;
   private readonly fd: number;
   private readonly memory: Mapping;
-  private readonly tap: NativeTap;
-  private readonly counts: Float64Array;
+  private readonly tap: TapRings;
   private oversizeSeen = 0;
   private gone: string | undefined;
 
@@ -39,11 +38,9 @@ export class TapPort implements PortDriver {
     this.memory = rings.memory;
     this.queues = [rings.plane];
     this.tap = tapAttach(this.fd, this.memory, SOFT_RING_SIZE, context.umem, Math.log2(context.chunk), HEADROOM);
-    this.counts = new Float64Array(this.tap.counters);
     this.fds = [this.fd];
-    const info = interfaceInfo(opened.name);
-    this.mac = Uint8Array.from(info.mac.split(':').map((b) => parseInt(b, 16)));
-    this.mtu = info.mtu;
+    this.mac = Uint8Array.from(opened.mac.split(':').map((b) => parseInt(b, 16)));
+    this.mtu = opened.mtu;
     this.note = `tap ${opened.name}, the kernel completes checksums`;
   }
 
@@ -57,16 +54,17 @@ export class TapPort implements PortDriver {
   failed(): string | undefined { return this.gone; }
 
   statistics(counters: Float64Array): string | undefined {
-    const oversize = this.counts[0] - this.oversizeSeen;
-    this.oversizeSeen = this.counts[0];
+    const counts = this.tap.counters, oversize = counts[TAP.oversize] - this.oversizeSeen;
+    this.oversizeSeen = counts[TAP.oversize];
     counters[PORT.received] += oversize;
     counters[PORT.notSelected] += oversize;
     counters[PORT.dropped + DROP_OVERSIZE] += oversize;
-    counters[PORT.txErrors] = this.counts[1] + this.counts[2];
+    counters[PORT.txErrors] = counts[TAP.short] + counts[TAP.down] + counts[TAP.invalid] + counts[TAP.refused];
     return undefined;
   }
 
   close(): void {
+    tapDetach(this.tap);
     closeFd(this.fd);
     unmap(this.memory);
   }
