@@ -9,16 +9,18 @@
  */
 import type { Boot } from './format.js';
 import { frameMeta, PcapngWriter, PcapWriter, type ByteSink } from './capture/index.js';
-import { BootSection } from './export_section.js';
+import { BootSection, InterfaceList } from './export_section.js';
 import type { Pool } from './pool.js';
 import { PoolReader, readerBytes } from './reader.js';
 import type { Gap } from './recover.js';
-import { surveyPool, type PoolReport } from './report.js';
+import { surveyPool, type BootReport, type PoolReport } from './report.js';
 import { FrameSelector, type FrameSelection } from './select_frames.js';
 import { count, gapsText } from './words.js';
 
 export interface ExportOptions extends FrameSelection {
   readonly format?: 'pcapng' | 'pcap';
+  /** pcap with microseconds, for tools that know no other. */
+  readonly microseconds?: boolean;
   /** Most bytes of a frame; 0 or undefined: all that was kept. */
   readonly snap?: number;
   /** Who writes the file. */
@@ -48,6 +50,8 @@ export interface ExportResult {
 }
 
 const FRAMES_A_LOOK = 4096;
+/** Interfaces that every section describes, at most: a pool of many runs that shared no port would be little else. */
+const MOST_COMMON = 256;
 /** Lanes are told apart in a packet id from this bit on: id = lane × 2^48 + sequence. */
 const LANE_UNIT = 2 ** 48;
 
@@ -65,13 +69,18 @@ export async function exportPool(pool: Pool, output: ByteSink | ((beside: number
   const passOver = await selector.seek(reader, signal);
 
   const pcapng = options.format !== 'pcap', meta = frameMeta(), gaps = new GapNotes(recovery.lanes.map((lane) => lane.gaps));
-  const png = pcapng ? new PcapngWriter(sink, { snapLength: options.snap ?? 0 }) : undefined, classic = pcapng ? undefined : new PcapWriter(sink);
+  const png = pcapng ? new PcapngWriter(sink, { snapLength: options.snap ?? 0 }) : undefined, classic = pcapng ? undefined : new PcapWriter(sink, { microseconds: options.microseconds === true });
   const refresh = (): readonly Boot[] => {
     const boots = pool.boots();
     selector.update(boots);
     return boots;
   };
-  const begun = (id: number): BootSection => new BootSection(png!, report, id, recovery.boots, refresh, options.application ?? 'framekeep');
+  const shown = report.boots.filter((b) => options.boot === undefined || b.id === (options.boot === 'last' ? boots.at(-1) : options.boot));
+  const withFrames = shown.filter((b) => b.frames > 0), runs = withFrames.length > 0 ? withFrames : shown.slice(-1);
+  const listOf = (some: readonly BootReport[]): InterfaceList => new InterfaceList(some.map((b) => ({ id: b.id, boot: recovery.boots.find((x) => x.id === b.id), ports: b.ports })));
+  const common = listOf(runs.slice(0, MOST_COMMON)), isCommon = runs.length <= MOST_COMMON && common.entries.length <= MOST_COMMON;
+  const begun = (id: number): BootSection => new BootSection(png!, report, id, recovery.boots, isCommon ? common : listOf(report.boots.filter((b) => b.id === id)), refresh,
+    options.application ?? 'framekeep');
   let section: BootSection | undefined, sections = 0, frames = 0, frameBytes = 0, looked = 0, selected = 0, overtaken = 0, aborted = signal?.aborted === true;
   meta.direction = 1;
   while (!aborted && reader.next()) {
@@ -81,7 +90,12 @@ export async function exportPool(pool: Pool, output: ByteSink | ((beside: number
       await new Promise((resolve) => setImmediate(resolve));  // signals are heard between turns of the event loop
       if (signal?.aborted) { aborted = true; break; }
     }
-    if (!selector.takes(reader) || ++selected <= passOver) continue;
+    if (!selector.takes(reader)) continue;
+    if (++selected <= passOver) {
+      if (gaps.pending) gaps.clear();
+      overtaken = reader.overtaken;
+      continue;
+    }
     const { captured } = reader;
     frames++;
     frameBytes += captured < snap ? captured : snap;
@@ -143,6 +157,12 @@ class GapNotes {
     }
     this.started[lane] = 1;
     this.next[lane] = l.gaps[l.at]?.to ?? Infinity;
+  }
+
+  /** Of frames that are passed over, gaps are no part either. */
+  clear(): void {
+    for (const l of this.lanes) l.crossed.length = 0;
+    this.pending = false;
   }
 
   take(lane: number): string {

@@ -6,8 +6,42 @@ import { cpus, release, type as systemName } from 'node:os';
 import { FLAG_CHECKSUM_COMPLETED, MAX_PORTS, type Boot } from './format.js';
 import type { PcapngWriter } from './capture/index.js';
 import { ranOnThisKernel } from './crash_traces.js';
-import { verdictText, type BootReport, type PoolReport } from './report.js';
+import { verdictText, type BootReport, type PoolReport, type PortReport } from './report.js';
 import { count, gapsText } from './words.js';
+
+/**
+ * The interfaces of all sections together. Each section describes all of them, in one order: Wireshark's tools up to 4.0 look an
+ * interface's name up by its number over the whole file, and would name the second section's by the first's.
+ */
+export class InterfaceList {
+  /** What tells a port apart over runs, and a run that had it. */
+  readonly entries: { readonly key: string; readonly boot: Boot | undefined; readonly port: number }[] = [];
+  private readonly ids = new Map<string, number>();
+
+  /** @param ports  by run: the ports that its records name or its table knows */
+  constructor(runs: readonly { readonly id: number; readonly boot: Boot | undefined; readonly ports: readonly PortReport[] }[]) {
+    for (const { id, boot, ports } of runs) for (const port of ports) if (isNamed(port.spec, boot)) this.idOf(id, boot, port.id);
+  }
+
+  /** A port's number in every section. */
+  idOf(id: number, boot: Boot | undefined, port: number): number {
+    const key = keyOf(id, boot, port), known = this.ids.get(key);
+    if (known !== undefined) return known;
+    this.ids.set(key, this.entries.length);
+    return this.entries.push({ key, boot, port }) - 1;
+  }
+}
+
+/** Whether a port is described before its first frame: one that a running switch is adding gets its name in a moment. */
+const isNamed = (spec: string, boot: Boot | undefined): boolean => spec !== '' || boot === undefined;
+
+/** Its specification; where a run has had it twice (removed and added again), also which time; a number where nothing else is known. */
+function keyOf(id: number, boot: Boot | undefined, port: number): string {
+  const entry = boot?.ports.find((p) => p.id === port);
+  if (entry === undefined) return `port ${port} of boot ${id}`;
+  const before = boot!.ports.filter((p) => p.spec === entry.spec && p.id < port).length;
+  return before === 0 ? entry.spec : `${entry.spec} ${before + 1}`;
+}
 
 export class BootSection {
   readonly boot: number;
@@ -16,6 +50,7 @@ export class BootSection {
   private entry: Boot | undefined;
   /** By port number: the section's interface, or -1. */
   private readonly interfaces = new Int16Array(256).fill(-1);
+  private readonly list: InterfaceList;
   /** By verdict, and 256 more where the checksum was completed: made once, as each takes longer to make than a frame to write. */
   private readonly comments: (string | undefined)[] = new Array(512).fill(undefined);
 
@@ -23,7 +58,7 @@ export class BootSection {
    * Begins the section.
    * @param refresh  reads the boot table again: a living pool gets new ports
    */
-  constructor(writer: PcapngWriter, report: PoolReport, id: number, boots: readonly Boot[], refresh: () => readonly Boot[], application: string) {
+  constructor(writer: PcapngWriter, report: PoolReport, id: number, boots: readonly Boot[], list: InterfaceList, refresh: () => readonly Boot[], application: string) {
     this.writer = writer;
     this.refresh = refresh;
     this.boot = id;
@@ -33,7 +68,13 @@ export class BootSection {
       application, comment: sectionComment(report, report.boots.find((b) => b.id === id)),
       ...here && { os: `${systemName()} ${release()}`, hardware: cpus()[0]?.model ?? '' },
     });
-    for (const port of this.entry?.ports ?? []) this.add(port.id);
+    this.list = list;
+    const ports = (report.boots.find((b) => b.id === id)?.ports ?? []).filter((p) => isNamed(p.spec, this.entry));
+    for (const port of ports) this.interfaces[port.id] = list.idOf(id, this.entry, port.id);
+    for (const [i, entry] of list.entries.entries()) {
+      const own = ports.find((p) => this.interfaces[p.id] === i);
+      this.describe(entry.key, own === undefined ? entry.boot : this.entry, own?.id ?? entry.port);
+    }
   }
 
   /** The interface of a port, described now if it was not before. */
@@ -65,13 +106,18 @@ export class BootSection {
   }
 
   private add(port: number): number {
-    const entry = this.entry?.ports.find((p) => p.id === port), keep = this.entry?.keep ?? '';
-    const id = this.writer.interface(entry === undefined ? { name: `port ${port} of boot ${this.boot}` } : {
-      name: entry.spec, ...entry.note !== '' && { description: entry.note }, ...entry.mac.some((b) => b !== 0) && { mac: entry.mac },
-      ...keep !== '' && keep !== '(none)' && { filter: keep },
-    });
+    const before = this.list.entries.length, id = this.list.idOf(this.boot, this.entry, port);
+    if (id === before) this.describe(this.list.entries[id].key, this.entry, port);
     this.interfaces[port] = id;
     return id;
+  }
+
+  private describe(name: string, boot: Boot | undefined, port: number): number {
+    const entry = boot?.ports.find((p) => p.id === port), keep = this.entry?.keep ?? '';
+    return this.writer.interface({
+      name, ...entry !== undefined && entry.note !== '' && { description: entry.note }, ...entry?.mac.some((b) => b !== 0) && { mac: entry.mac },
+      ...keep !== '' && keep !== '(none)' && { filter: keep },
+    });
   }
 
   private say(key: number, verdict: number): string {

@@ -219,16 +219,17 @@ export class PoolReader {
   private refill(c: LaneCursor): boolean {
     const { range, pool } = this;
     let count = 1;
+    if (pool.buffers === undefined) return false;
     if (c.straggler < c.stragglers.length) c.first = c.stragglers[c.straggler++];
     else {
-      if (c.sequence >= c.end || pool.buffers === undefined) return false;
+      if (c.sequence >= c.end) return false;
       c.first = c.sequence;
       count = Math.min(WINDOW, c.slots - c.first % c.slots, c.end - c.first);
     }
     range[2] = c.first % c.slots;
     range[3] = count;
     range[4] = Math.floor(c.first / c.slots) + 1;
-    const done = framesRead(pool.head.id, c.indexOffset, pool.buffers!.id, range, c.seed, c.state, c.records, c.places, c.staging);
+    const done = framesRead(pool.head.id, c.indexOffset, pool.buffers.id, range, c.seed, c.state, c.records, c.places, c.staging);
     if (done <= 0) throw new RangeError(`reading ${count} frames from sequence ${c.first} of lane ${c.lane}: ${done}`);
     if (c.first === c.sequence) c.sequence += done;
     c.filled = done;

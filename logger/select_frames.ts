@@ -102,14 +102,24 @@ export class FrameSelector {
     const most = Math.max(...reader.pool.geometry.lanes.map((lane) => lane.slots));
     for (let window = Math.max(last, 1); ; window *= 4) {
       reader.seekLast(window >= most ? Infinity : window);
-      let selected = 0, looked = 0;
+      // Lanes reach back differently far: what is sure begins where the last of those that are cut off begins.
+      const cut = reader.recovery.lanes.map((lane) => window < most && lane.newest >= 0 && lane.oldest < lane.next - window);
+      let selected = 0, sure = 0, unseen = cut.filter(Boolean).length, looked = 0;
       while (reader.next()) {
-        if (this.takes(reader)) selected++;
+        if (cut[reader.lane]) {
+          cut[reader.lane] = false;
+          unseen--;
+          sure = 0;
+        }
+        if (this.takes(reader)) {
+          selected++;
+          sure++;
+        }
         if (++looked % FRAMES_A_LOOK !== 0) continue;
         await new Promise((resolve) => setImmediate(resolve));
         if (signal?.aborted) return 0;
       }
-      if (selected < last && window < most) continue;
+      if ((sure < last || unseen > 0) && window < most) continue;
       reader.seekLast(window >= most ? Infinity : window);
       return Math.max(0, selected - last);
     }

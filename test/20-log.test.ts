@@ -4,12 +4,11 @@
  */
 import test from 'ava';
 import fc from 'fast-check';
-import { spawn } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { packageRoot } from '../native/addon.js';
 import { bestFlush, FramekeepError, mapMemory, unmap, type Mapping } from '../native/index.js';
 import { create, FLAG_FRAME_CRC, IndexView, Log, NO_BUFFER, Pool, PoolReader, recover, unreferenced, type CreateOptions, type OpenOptions } from '../logger/index.js';
+import { busyWriter } from './busy_writer.js';
 import { Forge, Keeper, scratch, testFrame } from './pool_maker.js';
 
 const MiB = 1 << 20;
@@ -179,40 +178,6 @@ test('a file in the page cache: a frame that did not reach the disk with its rec
 });
 
 // --------------------------------------------------------------------------------------------------- a living pool
-
-/** Keeps frames in a process of its own, as fast as it can: each all words its sequence number, buffers reused last in, first out. */
-function busyWriter(path: string, seconds: number, durability: string): { started: Promise<unknown>; ended: Promise<number> } {
-  const script = `
-    import { Pool, Log, recover, unreferenced, NO_BUFFER } from ${JSON.stringify(join(packageRoot(), 'dist/logger/index.js'))};
-    import { bootHeader } from ${JSON.stringify(join(packageRoot(), 'dist/test/pool_maker.js'))};
-    const pool = Pool.open(${JSON.stringify(path)}, { writable: true, durability: ${JSON.stringify(durability)} }), found = recover(pool), header = bootHeader(found);
-    pool.writeBoot(header);
-    const logs = found.lanes.map((recovery, lane) => new Log({ pool, lane, boot: header.id, recovery, source: pool.buffers, maxBatch: 32 }));
-    const free = logs.map((log, i) => [...unreferenced(log.slotBuffer, pool.geometry.lanes[i].firstBuffer, pool.geometry.lanes[i].buffers)]);
-    const words = new Uint32Array(pool.buffers.segments[0]);
-    const burst = () => logs.forEach((log, lane) => {
-      const stamp = process.hrtime.bigint(), low = Number(stamp & 0xffffffffn), high = Number(stamp >> 32n);
-      for (let i = 0; i < 32; i++) {
-        const sequence = log.nextSequence + i, buffer = free[lane].pop(), length = 64 + sequence * 28 % 1400, e = i * 8;
-        words.fill(sequence, buffer * 512 + 64, buffer * 512 + 64 + length / 4);
-        log.entries[e] = buffer * 2048 + 256; log.entries[e + 1] = 0; log.entries[e + 2] = log.entries[e + 3] = length;
-        log.entries[e + 4] = lane | 255 << 8; log.entries[e + 5] = low; log.entries[e + 6] = high;
-      }
-      log.pending = 32;
-      log.commit();
-      for (let i = 0; i < 32; i++) if (log.evicted[i] !== NO_BUFFER) free[lane].push(log.evicted[i]);
-    });
-    burst();
-    console.log('started');
-    for (const end = Date.now() + ${seconds * 1000}; Date.now() < end;) for (let i = 0; i < 50; i++) burst();
-    console.log(logs.reduce((n, log) => n + log.counters[1], 0));
-    process.exit(0);`;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
-  let said = '';
-  const started = new Promise((resolve) => child.stdout.on('data', (text) => { said += String(text); resolve(undefined); }));
-  const ended = new Promise<number>((resolve) => child.once('close', () => resolve(Number(said.split('\n')[1]))));
-  return { started, ended };
-}
 
 // Flushed, records are written past the cache, and become visible in any order.
 for (const [lanes, durability] of [[1, 'process'], [2, 'process'], [1, 'power']] as const) {
