@@ -25,7 +25,7 @@ export class Progress {
     const left = part > 0 ? `, ${Math.ceil((now - this.begin) / part * (1 - part) / 1000)} s left` : '';
     const text = `${percent}${note === '' ? '' : `  ${note}`}${left}`;
     if (this.io.stderr.isTTY !== true) { this.io.note(text); return; }
-    const width = Math.max(0, Math.min((this.io.stderr.columns ?? 80) - text.length - 4, 40)), full = Math.round(part * width);
+    const width = Math.max(0, Math.min((this.io.stderr.columns || 80) - text.length - 4, 40)), full = Math.round(part * width);
     this.io.stderr.write(`\r\x1b[K${width > 4 ? `[${'#'.repeat(full)}${'.'.repeat(width - full)}]` : ''}${text}`);
   }
 
