@@ -3,14 +3,13 @@
  * no privilege and no NIC. A conversation is played from two ports, split at the source MAC, so that the switch really has
  * something to learn.
  */
-import { basename, join, relative } from 'node:path';
-import { existsSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { packageRoot } from '../native/index.js';
 import { Switch, type SwitchPort } from '../switch/index.js';
 import { bytesText } from '../tui/counters_view.js';
 import type { Io } from './io.js';
 import type { DemoOptions } from './options.js';
-import { announce, runUntilDone, type RunningOptions } from './running.js';
+import { announce, program, runUntilDone, type RunningOptions } from './running.js';
 
 /** captures/README.md says what they are. */
 const SHOW: readonly { readonly name: string; readonly file: string; readonly filter: string }[] = [
@@ -27,7 +26,7 @@ export async function run(options: DemoOptions, io: Io): Promise<number> {
     ? options.captures.map((file) => ({ name: basename(file), kind: 'replay', file, filter: '' }))
     : SHOW.map((s) => ({ ...s, file: join(packageRoot(), 'captures', s.file) }));
   void io.interrupted;
-  const sw = await Switch.start({ name: `demo-${process.getuid?.() ?? 0}`, pool: options.pool, create: { bytes: options.poolSize }, keep: options.keep });
+  const sw = await Switch.start({ name: `demo-${process.getuid?.() ?? 0}`, pool: options.pool, held: true, create: { bytes: options.poolSize }, keep: options.keep });
   const ports: SwitchPort[] = [];
   const before = sw.stats().global.committed;
   try {
@@ -42,6 +41,7 @@ export async function run(options: DemoOptions, io: Io): Promise<number> {
     throw error;
   }
   const running: RunningOptions = { json: options.json, quiet: options.quiet, stats: io.stderr.isTTY === true ? 0.5 : 5, duration: undefined, once };
+  await sw.begin();
   announce(sw, ports, running, io);
   if (!options.quiet && !options.json) {
     io.note(`${once ? 'One pass through the captures …' : 'Until Ctrl-C …'}  Kill it when you like: ${exportCommand(options.pool)} gives what was kept until then.`);
@@ -58,9 +58,4 @@ export async function run(options: DemoOptions, io: Io): Promise<number> {
   return code;
 }
 
-/** How this program is called from where the user stands. */
-function program(): string {
-  const bin = join(packageRoot(), 'cli', 'framekeep.mjs'), near = relative(process.cwd(), bin);
-  return existsSync(bin) && !near.startsWith('..') ? `./${near}` : bin;
-}
-const exportCommand = (pool: string): string => `${program()} export ${pool} -w kept.pcapng`;
+const exportCommand = (pool: string): string => `${program()} export ${pool} -w kept.pcapng --boot last`;

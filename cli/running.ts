@@ -1,7 +1,10 @@
 /** A switch in the foreground, as `up` and `demo` show it: what it found, its counters, what happened, how it ended. */
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FramekeepError } from '../native/error.js';
+import { packageRoot } from '../native/index.js';
 import type { Switch, SwitchEvent, SwitchPort } from '../switch/index.js';
 import { counterLine, CountersView } from '../tui/counters_view.js';
 import { EXIT, whatFailed } from './exit.js';
@@ -97,4 +100,10 @@ function tell(event: SwitchEvent, options: RunningOptions, io: Io): void {
   if (event.kind === 'port-finished') return;
   const text = 'spec' in event ? `${event.spec}: ${event.text}` : event.text;
   io.note(event.kind === 'port-up' ? text : io.errColours.yellow(text));
+}
+
+/** How this program is called from where the user stands. */
+export function program(): string {
+  const bin = join(packageRoot(), 'cli', 'framekeep.mjs'), near = relative(process.cwd(), bin);
+  return existsSync(bin) && !near.startsWith('..') ? `./${near}` : bin;
 }

@@ -3,7 +3,7 @@ import { FramekeepError } from '../native/error.js';
 import { Switch, type SwitchPort } from '../switch/index.js';
 import type { Io } from './io.js';
 import type { UpOptions } from './options.js';
-import { announce, runUntilDone } from './running.js';
+import { announce, program, runUntilDone } from './running.js';
 
 export async function run(options: UpOptions, io: Io): Promise<number> {
   if (options.ports.length === 0) {
@@ -11,7 +11,7 @@ export async function run(options: UpOptions, io: Io): Promise<number> {
   }
   void io.interrupted;  // from here on a signal is a request to stop in order
   const sw = await Switch.start({
-    name: options.name, pool: options.pool, create: { bytes: options.poolSize, chunk: options.chunk },
+    name: options.name, pool: options.pool, held: true, create: { bytes: options.poolSize, chunk: options.chunk },
     ...(options.durability !== undefined && { durability: options.durability }),
     keep: options.keep, sample: options.sample, snap: options.snap, keepPorts: options.keepPorts, commitBeforeForward: options.commitBeforeForward,
     logic: options.logic, fdbSize: options.fdbSize, ageing: options.ageing, vlanAware: options.vlanAware, forwardReserved: options.forwardReserved,
@@ -24,8 +24,9 @@ export async function run(options: UpOptions, io: Io): Promise<number> {
     await sw.stop();
     throw error;
   }
+  await sw.begin();
   announce(sw, ports, options, io);
   const code = await runUntilDone(sw, options, io);
-  if (!options.json && !options.quiet) io.note(`stopped; see what was kept: framekeep inspect ${options.pool}`);
+  if (!options.json && !options.quiet) io.note(`stopped; see what was kept: ${program()} inspect ${options.pool}`);
   return code;
 }

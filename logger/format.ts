@@ -23,6 +23,8 @@ export const MAX_PORTS = 64;
 export const MAX_BOOTS = 65535;
 export const RECORD_BYTES = 32;
 export const NO_BUFFER = 0xffffffff;
+/** UTF-8 bytes of a port entry's note. */
+export const PORT_NOTE_BYTES = 28;
 
 /** Offsets within an index record, in bytes. */
 export const RECORD = {
@@ -253,7 +255,7 @@ export function encodePort(g: Geometry, boot: number, p: PortEntry): Uint8Array 
   v.setBigUint64(16, p.addedNs, true);
   v.setUint32(24, p.mtu, true);
   putText(bytes, 32, 64, p.spec);
-  putText(bytes, 96, 28, p.note);
+  putText(bytes, 96, PORT_NOTE_BYTES, p.note);
   v.setUint32(124, seededCrc(g.uuid, boot, bytes.subarray(0, 124)), true);
   return bytes;
 }
@@ -305,7 +307,7 @@ function decodePort(g: Geometry, boot: number, bytes: Uint8Array): PortEntry | u
   if (v.getUint32(0, true) !== PORT_MAGIC || v.getUint32(124, true) !== seededCrc(g.uuid, boot, bytes.subarray(0, 124))) return undefined;
   return {
     id: v.getUint32(4, true), mac: bytes.slice(8, 14), addedNs: v.getBigUint64(16, true), mtu: v.getUint32(24, true),
-    spec: getText(bytes, 32, 64), note: getText(bytes, 96, 28),
+    spec: getText(bytes, 32, 64), note: getText(bytes, 96, PORT_NOTE_BYTES),
   };
 }
 

@@ -26,6 +26,8 @@ export interface ThreadOptions {
   readonly minFrame: number;
   readonly maxFrame: number;
   readonly maxBatch: number;
+  /** Take no frame before a `hold` request says so. */
+  readonly held: boolean;
   /** Check every change of a buffer's owner: for tests. */
   readonly checked: boolean;
   /** CPU to stay on; undefined: any. */
@@ -48,6 +50,7 @@ export type Request =
   | { readonly type: 'remove-port'; readonly id: number }
   | { readonly type: 'set-keep'; readonly keep: KeepPolicy }
   | { readonly type: 'freeze'; readonly frozen: boolean }
+  | { readonly type: 'hold'; readonly held: boolean }
   | { readonly type: 'fdb-show' }
   | { readonly type: 'fdb-flush'; readonly port: number }
   | { readonly type: 'stop' };

@@ -5,7 +5,8 @@
  *                                                                         └── commit first, in commit-before-forward mode ──┘
  *
  * In the per-frame loops (gather, dispatch, and the logic's and selection's own): no allocation, no closure, no exception, no
- * BigInt, no Map, no subarray, no Atomics. Native code is entered once a burst. Figures: docs/performance.md.
+ * BigInt, no Map, no subarray, no Atomics. Native code is entered once a burst. Of 80 ns a frame (60
+ * bytes, 1,024 MACs, warm; 2-core x86-64 VM, Node 20): decide 25, gather 23, dispatch 20, complete 9.
  */
 import { completeChecksums, clockRead, FramekeepError, type Mapping } from '../native/index.js';
 import { ENTRY_WORDS, type Log } from '../logger/log.js';
@@ -131,6 +132,9 @@ export class Plane {
     return log.copies ? buffers.count : buffers.count - log.slotBuffer.length;
   }
 
+  /** While held, no frame is taken from any port: for opening several ports before traffic begins. */
+  held = false;
+
   /** @returns how many frames were handled */
   turn(): number {
     let handled = 0;
@@ -138,6 +142,7 @@ export class Plane {
     for (let p = 0; p < this.live.length; p++) {
       const port = this.live[p];
       this.complete(port);
+      if (this.held) continue;
       port.driver.receive(this.now);
       const { queues } = port.driver;
       for (let q = 0; q < queues.length; q++) {

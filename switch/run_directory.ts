@@ -1,5 +1,5 @@
 /** Where a running switch leaves what others find it by: /run/framekeep as root, the user's runtime directory otherwise. */
-import { existsSync, mkdirSync, openSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, openSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FramekeepError, lockFile } from '../native/index.js';
@@ -30,6 +30,7 @@ export function claimName(name: string): { readonly directory: string; readonly 
   const directory = makeDirectory(join(makeDirectory(runBase()), name));
   const lockFd = openSync(join(directory, 'lock'), 'w', 0o600);
   if (!lockFile(lockFd)) throw new FramekeepError('E_NAME_TAKEN', `a switch named '${name}' is running`, 'give this one another name (--name)');
+  for (const left of readdirSync(directory)) if (left.startsWith('cap-')) rmSync(join(directory, left), { force: true });  // of a crashed run
   return { directory, lockFd };
 }
 

@@ -9,7 +9,7 @@ import { receiveMessageOnPort } from 'node:worker_threads';
 import {
   eventClear, FramekeepError, LinkMonitor, mapMemory, pinThread, POLLERR, POLLHUP, POLLIN, POLLNVAL, pollWait, type Mapping,
 } from '../native/index.js';
-import { MAX_PORTS, Log, Pool, recover, unreferenced, type LaneGeometry, type PortEntry, type Recovery } from '../logger/index.js';
+import { MAX_PORTS, PORT_NOTE_BYTES, Log, Pool, recover, unreferenced, type LaneGeometry, type PortEntry, type Recovery } from '../logger/index.js';
 import { toJavaScript } from '../logger/filter/index.js';
 import { Buffers } from './buffers.js';
 import { Counters, GLOBAL, PORT_DOWN, PORT_GONE, PORT_REMOVED, PORT_UNUSED, PORT_UP, PORT } from './counters.js';
@@ -82,6 +82,7 @@ export class Session {
       umem, chunk: geometry.chunk, buffers, log: this.log, logic, selection, counters: this.counters,
       commitBeforeForward: options.commitBeforeForward, minFrame: options.minFrame, maxFrame,
     });
+    this.plane.held = options.held;
     this.plane.snap = options.snap > 0 ? options.snap : 0xffff;
     this.context = contextOf(umem, geometry.chunk, maxFrame);
     this.beginBoot(recovery.lanes.map((l) => l.next));
@@ -136,6 +137,7 @@ export class Session {
         selection.frozen = request.frozen;
         this.counters.global[GLOBAL.frozen] = request.frozen ? 1 : 0;
         return undefined;
+      case 'hold': plane.held = request.held; return undefined;
       case 'fdb-show': return logic.table?.entries(plane.seconds | 0) ?? [];
       case 'fdb-flush': return logic.table?.flush(request.port) ?? 0;
       case 'stop': this.stopping = true; return undefined;
@@ -146,7 +148,7 @@ export class Session {
     const id = this.freeNumber();
     const driver = openPort(this.context, request);
     const spec = this.unusedLabel(request.label);
-    const entry: PortEntry = { id, spec, mac: driver.mac, mtu: driver.mtu, addedNs: BigInt(Date.now()) * 1_000_000n, note: driver.note };
+    const entry: PortEntry = { id, spec, mac: driver.mac, mtu: driver.mtu, addedNs: BigInt(Date.now()) * 1_000_000n, note: shortNote(driver.note) };
     this.pool.writePort(this.boot, entry);
     this.used.add(id);
     this.attached.set(id, { request, entry });
@@ -283,7 +285,7 @@ export class Session {
     let timeout = SLEEP_NS;
     for (let p = 0; p < plane.live.length; p++) {
       const port = plane.live[p];
-      timeout = Math.min(timeout, port.driver.due - plane.now);
+      if (!plane.held) timeout = Math.min(timeout, port.driver.due - plane.now);
       // The kernel had no room to send, or has no buffer to receive into: nothing would wake us.
       if (port.tx.outstanding() > 0 || port.driver.queues.some(hasNoBuffers)) timeout = Math.min(timeout, 1e6);
     }
@@ -338,6 +340,13 @@ export class Session {
   private say(event: SwitchEvent): void {
     this.port.postMessage({ type: 'event', event } satisfies Answer);
   }
+}
+
+/** The clauses of a note that fit the pool's port table whole. */
+function shortNote(note: string): string {
+  const clauses = note.split(', ');
+  while (clauses.length > 1 && Buffer.byteLength(clauses.join(', ')) > PORT_NOTE_BYTES) clauses.pop();
+  return clauses.join(', ');
 }
 
 const hasNoBuffers = (queue: RingSet): boolean => queue.fill.outstanding() === 0;

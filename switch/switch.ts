@@ -50,6 +50,8 @@ export interface SwitchOptions {
   readonly maxBatch?: number;
   /** Check every change of a buffer's owner: for tests; costs a third of the speed. */
   readonly checked?: boolean;
+  /** Take no frame until `begin()`: so that all ports are there when traffic begins. */
+  readonly held?: boolean;
   /** CPU that the data plane stays on. */
   readonly cpu?: number;
   /** Take interfaces that carry the default route. */
@@ -98,7 +100,7 @@ export class Switch extends EventEmitter<Events> {
       countersPath: path, wakeFd, waiting, keep, snap: options.snap ?? 0,
       commitBeforeForward: options.commitBeforeForward ?? false, logic: options.logic ?? 'learning', fdbSize: options.fdbSize ?? 65536, ageing: options.ageing ?? 300,
       vlanAware: options.vlanAware ?? false, forwardReserved: options.forwardReserved ?? false, minFrame: options.minFrame ?? 14, maxFrame: options.maxFrame ?? 0,
-      maxBatch: options.maxBatch ?? 1024, checked: options.checked ?? false, ...(options.cpu !== undefined && { cpu: options.cpu }), software: software(),
+      maxBatch: options.maxBatch ?? 1024, held: options.held ?? false, checked: options.checked ?? false, ...(options.cpu !== undefined && { cpu: options.cpu }), software: software(),
     };
     const worker = new Worker(new URL('./thread.js', import.meta.url), { workerData });
     const pending = new Map<number, Pending>();
@@ -170,6 +172,11 @@ export class Switch extends EventEmitter<Events> {
       await prepared.release();
       throw error;
     }
+  }
+
+  /** Of a switch that was started `held`: lets frames come. */
+  async begin(): Promise<void> {
+    await this.ask({ type: 'hold', held: false });
   }
 
   async removePort(id: number): Promise<void> {

@@ -26,10 +26,10 @@ function framesOf(file: string): string[] {
 
 /** Runs the command that the demonstration told its user, from the repository, with its file put elsewhere. */
 function exportAsTold(told: string, directory: string, env: NodeJS.ProcessEnv): string[] {
-  const command = /(\S*framekeep\.mjs export \S+ -w )kept\.pcapng/.exec(told);
+  const command = /(\S*framekeep\.mjs export \S+ -w )kept\.pcapng( --boot last)?/.exec(told);
   if (command === null) throw new Error(`no export command in: ${told}`);
   const out = join(directory, 'kept.pcapng');
-  const result = spawnSync('sh', ['-c', `${command[1]}${out}`], { cwd: root, env, encoding: 'utf8' });
+  const result = spawnSync('sh', ['-c', `${command[1]}${out}${command[2] ?? ''}`], { cwd: root, env, encoding: 'utf8' });
   if (result.status !== 0) throw new Error(result.stderr);
   return framesOf(out);
 }

@@ -18,7 +18,7 @@ export function openPort(context: PortContext, request: PortRequest): PortDriver
   switch (request.kind) {
     case 'xdp': return new XdpDriver(context, options, request.xdp!);
     case 'tap': return new TapPort(context, options, request.name);
-    case 'replay': return new ReplayPort(context, options, request.name);
+    case 'replay': return new ReplayPort(context, options, request.name, request.filter);
     case 'gen': return new GenPort(context, options, request.spec);
     case 'sink': return new SinkPort(context, options);
     case 'pipe': case 'cap': return new PipePort(context, options, request.pipe!.path, request.kind);

@@ -6,6 +6,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { closeFd, defaultRouteInterfaces, FramekeepError, holdPromiscuous, interfaceInfo, type InterfaceInfo } from '../../native/index.js';
+import { compileFilter } from '../../logger/filter/index.js';
 import { makeDirectory, runBase } from '../run_directory.js';
 import { InterfaceState } from './interface_state.js';
 import type { PortRequest } from './request.js';
@@ -43,6 +44,10 @@ export async function preparePort(spec: PortSpec, options: PrepareOptions): Prom
     case 'pipe': {
       const path = join(makeDirectory(join(makeDirectory(runBase()), 'pipes')), spec.name.replaceAll('/', '_'));
       return simple({ ...plain(spec), pipe: { path } });
+    }
+    case 'replay': {
+      const { filter } = spec.options;
+      return simple({ ...plain(spec), ...(filter !== undefined && filter !== '' && { filter: compileFilter(filter).program }) });
     }
     default: return simple(plain(spec));
   }

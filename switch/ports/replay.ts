@@ -9,7 +9,7 @@
  */
 import { FramekeepError } from '../../native/index.js';
 import { openCapture, type CaptureReader } from '../../logger/capture/index.js';
-import { compileFilter, type FrameMatch } from '../../logger/filter/index.js';
+import { toJavaScript, type FrameMatch } from '../../logger/filter/index.js';
 import { DROP_OVERSIZE } from '../../logger/format.js';
 import { BURST } from '../burst.js';
 import { PORT } from '../counters.js';
@@ -41,7 +41,8 @@ export class ReplayPort extends SoftPort {
   private broken = false;
   private trouble: string | undefined;
 
-  constructor(context: PortContext, options: PortOptions, path: string) {
+  /** @param program  the `filter` option compiled */
+  constructor(context: PortContext, options: PortOptions, path: string, program: Uint32Array | undefined) {
     super(context);
     this.path = path;
     this.speed = options.number('speed', 1);
@@ -49,7 +50,7 @@ export class ReplayPort extends SoftPort {
     this.count = options.number('count', Infinity, 1);
     const filter = options.text('filter', '');
     options.done();
-    this.match = filter === '' ? undefined : compileFilter(filter).match;
+    this.match = program === undefined ? undefined : toJavaScript(program);
     this.largest = context.chunk - HEADROOM;
     this.reader = openCapture(path);
     this.note = `replay${this.speed === 1 ? '' : this.speed === 0 ? ', no pace' : `, ${this.speed} times the pace`}${filter === '' ? '' : `, ${filter}`}`;

@@ -9,6 +9,8 @@ export interface PortRequest {
   readonly kind: string;
   readonly name: string;
   readonly options: Readonly<Record<string, string>>;
+  /** For `replay:`: its filter, compiled in the control thread, since libpcap may ask a name server. */
+  readonly filter?: Uint32Array;
   /** For `xdp:`. */
   readonly xdp?: XdpInterface;
   /** For `pipe:` and `cap:`: the shared file and which end to take. */
