@@ -122,14 +122,14 @@ test.serial('replay: damaged captures are refused, or end their port with a word
   const gen = await sw.addPort('gen:a,rate=2000');
   await sw.addPort('sink:b');
   let refused = 0, told = 0;
-  for (const name of readdirSync(folder).filter((f) => /\.pcap/.test(f))) {
-    const good = read(join(folder, name)), before = portOf(sw.stats(), gen.id).received;
+  await Promise.all(readdirSync(folder).filter((f) => /\.pcap/.test(f)).map(async (name) => {
+    const good = read(join(folder, name));
     try {
-      const { id } = await sw.addPort(`replay:${join(folder, name)},speed=0${name.startsWith('cut') ? ',loop' : ''}`);
+      const { id } = await sw.addPort(`replay:${join(folder, name)},speed=0${name.startsWith('cut') ? ',loop' : ''}`), before = portOf(sw.stats(), gen.id).received;
       await until(t, `${name} ended`, isDone(sw, id));
+      await until(t, `traffic goes on after ${name}`, () => portOf(sw.stats(), gen.id).received > before);
       await sw.removePort(id);
-      const p = portOf(sw.stats(), id);
-      t.is(p.received, good.frames.length, name);
+      t.is(portOf(sw.stats(), id).received, good.frames.length, name);
       const warnings = events.filter((e) => e.kind === 'port-warning' && e.port === id);
       if (good.error !== undefined) { told++; t.deepEqual(warnings.map((w) => 'text' in w && w.text), [good.error.message], name); } else t.deepEqual(warnings, [], name);
     } catch (error) {
@@ -138,8 +138,7 @@ test.serial('replay: damaged captures are refused, or end their port with a word
       t.regex(error.code, /^E_CAPTURE/, name);
       t.true(good.error !== undefined || good.frames.some((f) => f.linkType !== 1), `${name}: ${error.message}`);
     }
-    await until(t, `traffic goes on after ${name}`, () => portOf(sw.stats(), gen.id).received > before);
-  }
+  }));
   t.true(refused >= 3 && told > 3, `${refused} refused, ${told} told`);
   await sw.stop();
   sumsHold(t, sw.stats());
