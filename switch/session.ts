@@ -243,7 +243,12 @@ export class Session {
   }
 
   private checkpoint(clean: boolean): void {
-    this.pool.writeCheckpoint(this.boot, { generation: ++this.checkpoints, timeNs: BigInt(Date.now()) * 1_000_000n, clean, ports: this.counters.totals() });
+    try {
+      this.pool.writeCheckpoint(this.boot, { generation: ++this.checkpoints, timeNs: BigInt(Date.now()) * 1_000_000n, clean, ports: this.counters.totals() });
+    } catch (cause) {  // a full or failing disk: no reason to stop forwarding
+      this.plane.keepingStopped ??= new FramekeepError('E_COMMIT', `the pool's medium refused a checkpoint: ${(cause as Error).message}`, 'check the disk', { cause });
+      this.plane.options.selection.frozen = true;
+    }
   }
 
   private tellKeepingStopped(why: FramekeepError): void {
