@@ -47,22 +47,31 @@ export class PipePort implements PortDriver {
       throw new FramekeepError('E_PIPE_BUSY', `both ends of the pipe ${path} are taken`, 'use another name');
     }
     this.side = side as 0 | 1;
-    ftruncateSync(this.file, pipeBytes());
-    this.mapping = mapFile(this.file, pipeBytes(), { writable: true });
+    const opened = [this.file], mapped: Mapping[] = [];
     const bell = (end: number): number => {
       const fifo = `${path}.${end === 0 ? 'a' : 'b'}`;
       makeFifo(fifo);
-      return openSync(fifo, constants.O_RDWR | constants.O_NONBLOCK);  // read-write: opening never waits for the other end
+      const fd = openSync(fifo, constants.O_RDWR | constants.O_NONBLOCK);  // read-write: opening never waits for the other end
+      opened.push(fd);
+      return fd;
     };
-    this.bells = [bell(side), bell(1 - side)];
-    drainFd(this.bells[0]);
-    const rings = makeSoftRings(SOFT_RING_SIZE);
-    this.memory = rings.memory;
-    this.queues = [rings.plane];
-    this.pipe = pipeAttach({
-      file: this.mapping, side: this.side, rings: this.memory, ringSize: SOFT_RING_SIZE, umem: context.umem, chunkShift: Math.log2(context.chunk),
-      headroom: HEADROOM, doorbell: this.bells[1],
-    });
+    try {
+      ftruncateSync(this.file, pipeBytes());
+      mapped.push(this.mapping = mapFile(this.file, pipeBytes(), { writable: true }));
+      this.bells = [bell(side), bell(1 - side)];
+      drainFd(this.bells[0]);
+      const rings = makeSoftRings(SOFT_RING_SIZE);
+      mapped.push(this.memory = rings.memory);
+      this.queues = [rings.plane];
+      this.pipe = pipeAttach({
+        file: this.mapping, side: this.side, rings: this.memory, ringSize: SOFT_RING_SIZE, umem: context.umem, chunkShift: Math.log2(context.chunk),
+        headroom: HEADROOM, doorbell: this.bells[1],
+      });
+    } catch (error) {
+      mapped.forEach(unmap);
+      opened.forEach(closeSync);  // and with it the end that was taken
+      throw error;
+    }
     this.counts = new Float64Array(this.pipe.counters);
     this.fds = [this.bells[0]];
     this.mtu = context.maxFrame - 14;
