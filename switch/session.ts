@@ -213,7 +213,7 @@ export class Session {
     const { options } = this, { medium } = this.pool;
     this.pool.writeBoot({
       id: this.boot, startNs: BigInt(Date.now()) * 1_000_000n, kernelBootId: kernelBootId(), medium: medium.kind, durability: medium.durability, pid: process.pid,
-      firstSequence, maxBatch: this.log.maxBatch, host: hostname(), name: options.name, keep: options.keep.expression ?? '(none)', software: options.software, maxBatch: this.log.maxBatch,
+      firstSequence, maxBatch: this.log.maxBatch, host: hostname(), name: options.name, keep: options.keep.expression ?? '(none)', software: options.software,
     });
   }
 
