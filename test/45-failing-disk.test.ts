@@ -16,7 +16,7 @@ function smallDisk(): { readonly path: string; remove(): void } | undefined {
   mkdirSync(path);
   const done: string[] = [], sh = (program: string, ...args: string[]): void => { execFileSync(program, args, { stdio: 'pipe' }); };
   const remove = (): void => {
-    for (const mount of done) sh('umount', mount);
+    for (const mount of done) sh('umount', '-l', mount);
     rmSync(dir, { recursive: true, force: true });
   };
   try {

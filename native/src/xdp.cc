@@ -128,7 +128,13 @@ int LoadProgram(const XdpProgram& program, bool frags, char* log, size_t logByte
   a.prog_flags = frags ? BPF_F_XDP_HAS_FRAGS : 0;
   a.log_buf = uintptr_t(log); a.log_size = uint32_t(logBytes); a.log_level = log ? 1 : 0;
   strcpy(a.prog_name, "framekeep_xdp");
-  return Bpf(BPF_PROG_LOAD, &a);
+  // The verifier gives up with EAGAIN when a signal comes (kernel/bpf/verifier.c, do_check): V8's own timers send some.
+  int fd = -1;
+  for (int tries = 0; tries < 10; tries++) {
+    fd = Bpf(BPF_PROG_LOAD, &a);
+    if (fd >= 0 || errno != EAGAIN) break;
+  }
+  return fd;
 }
 
 // xdpAttach(ifindex, generic, queues, frags) → {linkFd, progFd, mapFd, statsMapFd} or {errno, step, log?}
