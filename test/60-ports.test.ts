@@ -202,6 +202,22 @@ if (has('ports that come and go', 'root', 'ip', 'ping', 'ethtool', 'iperf3', 'tc
     await sw.stop();
   });
 
+  test.serial('generic mode: TCP passes once the hosts cut their segments themselves, and a warning says so', async (t) => {
+    const n = network(t), sw = await start(t, n);
+    await sw.addPort('xdp:p0,mode=generic');
+    await sw.addPort('xdp:p1,mode=generic');
+    const server = background(n.b, ['iperf3', '-s']);
+    t.teardown(() => server.stop());
+    n.a.sh('for i in $(seq 30); do iperf3 -c 10.79.0.2 -t 1 >/dev/null && exit 0; sleep 0.1; done; exit 1');
+    t.regex((await sw.event('port-warning', 'xdp:p0')).text, /ethtool -K … tso off gso off/);
+    for (const host of [n.a, n.b]) host.sh('ethtool -K eth0 tso off gso off');
+    const { end } = JSON.parse(n.a.sh('iperf3 -J -c 10.79.0.2 -t 2')) as { end: { sum_received: { bits_per_second: number } } };
+    t.log(`${(end.sum_received.bits_per_second / 1e6).toFixed(0)} Mb/s`);
+    t.true(end.sum_received.bits_per_second > 50e6);
+    accounted(t, await sw.stats());
+    await sw.stop();
+  });
+
   test.serial('frames with a VLAN tag in their bytes pass as they are', async (t) => {
     const n = network(t), sw = await start(t, n);
     await sw.addPort('xdp:p0');
