@@ -47,7 +47,7 @@ export interface KeepPolicy {
 
 export type Request =
   | { readonly type: 'add-port'; readonly port: PortRequest }
-  | { readonly type: 'remove-port'; readonly id: number }
+  | { readonly type: 'remove-port'; readonly id: number; readonly gone?: string }
   | { readonly type: 'set-keep'; readonly keep: KeepPolicy }
   | { readonly type: 'freeze'; readonly frozen: boolean }
   | { readonly type: 'hold'; readonly held: boolean }

@@ -126,7 +126,9 @@ export class Session {
     const { plane } = this, { logic, selection } = plane.options;
     switch (request.type) {
       case 'add-port': return this.addPort(request.port);
-      case 'remove-port': return this.removePort(request.id, PORT_REMOVED);
+      case 'remove-port':
+        if (request.gone !== undefined && this.attached.has(request.id)) return this.portGone(request.id, request.gone);
+        return this.removePort(request.id, PORT_REMOVED);
       case 'set-keep': {
         const next = selectionOf(request.keep);
         selection.becomes(next);

@@ -166,7 +166,7 @@ export class Switch extends EventEmitter<Events> {
         port: { ...prepared.request, ...(keep && { keep: { received: keep.direction !== 'out', sent: keep.direction !== 'in' } }) },
       });
       this.prepared.set(opened.id, prepared);
-      prepared.onGone(() => void this.removePort(opened.id).catch(() => undefined));
+      prepared.onGone(() => void this.ask({ type: 'remove-port', id: opened.id, gone: 'its helper process ended' }).catch(() => undefined));
       return { ...opened, report: prepared.report };
     } catch (error) {
       await prepared.release();

@@ -116,7 +116,8 @@ if (has('interfaces in network namespaces', 'root', 'ip')) {
     let text = '';
     run.child.stdout!.on('data', (d) => { text += d; });
     const index: Record<string, number> = ns.node('say(Object.fromEntries(fk.interfaces().map((one) => [one.name, one.index])))');
-    ns.sh(`ip link set v0 up; ip link set v1 up; ip link set v1 down; ip link set v0 down; ip link set v0 name w0; ip link set w0 master br0; ip link set w0 nomaster; ip link set v1 netns ${other.name}; ip link del w0`);
+    // The kernel tells of a carrier up to a second late, and not at all when it has changed back by then (net/core/link_watch.c).
+    ns.sh(`ip link set v0 up; ip link set v1 up; sleep 1.2; ip link set v1 down; sleep 1.2; ip link set v0 down; ip link set v0 name w0; ip link set w0 master br0; ip link set w0 nomaster; ip link set v1 netns ${other.name}; ip link del w0`);
     run.child.stdin!.write('x');
     await new Promise((done) => run.child.once('close', done));
     const events = JSON.parse(text) as { ifindex: number; name: string; up: boolean; running: boolean; gone: boolean }[];
