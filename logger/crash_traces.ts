@@ -8,7 +8,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { indexScan, SLOT_TORN, SLOT_VALID } from '../native/index.js';
-import { recordSeed, type Boot } from './format.js';
+import { RECORD_BYTES, recordSeed, type Boot } from './format.js';
 import { IndexView } from './index_view.js';
 import type { Pool } from './pool.js';
 import { recover, type Gap, type Recovery } from './recover.js';
@@ -71,10 +71,13 @@ export function look(pool: Pool): { readonly recovery: Recovery; readonly live: 
     const stay = first === undefined ? now.slots : now.slots.filter((slot) => first.words.get(slot) === now.words.get(slot));
     const gaps = first === undefined ? lane.gaps : lane.gaps.filter((gap) => first.gaps.has(gap.from));
     const explained = crashExplains(pool, recovery, n);
-    const sound = stay.filter((slot) => isSound(pool, n, slot));
-    const rest = stay.filter((slot) => !sound.includes(slot));
+    const checked = new Set(stay.filter((slot) => isSound(pool, n, slot)));
+    // A writer that was interrupted within a record, at both looks, has finished it by now: what is sound is then another text.
+    const same = live ? stay.filter((slot) => wordsAt(pool, n, slot) === now.words.get(slot)) : stay;
+    const rest = same.filter((slot) => !checked.has(slot));
     return {
-      torn: rest.filter(explained), damaged: rest.filter((slot) => !explained(slot)), impossible: sound, inFlight: now.slots.length - stay.length,
+      torn: rest.filter(explained), damaged: rest.filter((slot) => !explained(slot)), impossible: same.filter((slot) => checked.has(slot)),
+      inFlight: now.slots.length - same.length,
       gaps, strangeGaps: gaps.filter((gap) => !explained(gap.from) || !explained(gap.to)),
     };
   });
@@ -91,11 +94,13 @@ function suspects(pool: Pool, recovery: Recovery, n: number): Suspects {
   for (let slot = 0; slot < lane.state.length && slots.length < MOST; slot++) {
     if (lane.state[slot] !== SLOT_TORN) continue;
     slots.push(slot);
-    const { words: w, base } = index.at(slot);
-    words.set(slot, w.subarray(base, base + 8).join());
+    words.set(slot, text(index.at(slot)));
   }
   return { slots, words, gaps: new Set(lane.gaps.map((gap) => gap.from)) };
 }
+
+const text = ({ words, base }: IndexView): string => words.subarray(base, base + RECORD_BYTES / 4).join();
+const wordsAt = (pool: Pool, n: number, slot: number): string => text(new IndexView(pool.head, pool.geometry.lanes[n]).at(slot));
 
 /** Whether a slot, or a sequence number, lies where some run's last batch was. */
 function crashExplains(pool: Pool, { boots, lanes }: Recovery, n: number): (at: number) => boolean {
