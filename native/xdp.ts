@@ -6,7 +6,8 @@
  *     …put free chunks on every fill ring…
  *     xdpDeliver(port.attachment, queue, fd);    // from here on frames arrive
  *
- * Every received frame lies at its descriptor's address, 256 + headroom bytes into its chunk, and the 8 bytes before it
+ * Every received frame lies at its descriptor's address, 256 + headroom bytes into its chunk (in zero-copy mode 4 less where
+ * the program put a VLAN tag back in), and the 8 bytes before it
  * are the moment the driver had it: u64, host byte order, nanoseconds of CLOCK_MONOTONIC. A driver without metadata leaves
  * those bytes as they were: a stamp in the future or before an earlier frame's is none.
  */
@@ -27,6 +28,12 @@ export interface XdpAttachment {
   readonly statsMapFd: number;
   readonly queues: number;
   readonly mode: XdpMode;
+  /**
+   * Whether the program puts VLAN tags that the driver holds beside a frame back into it (802.1Q or 802.1ad, the outer one).
+   * In native mode on drivers that tell the tag (linux/netdev.h, NETDEV_XDP_RX_METADATA_VLAN_TAG: veth and a few NICs), Linux 6.8.
+   * Where false, a tag arrives only if the driver leaves it in the frame.
+   */
+  readonly keepsVlanTags: boolean;
 }
 
 /** One ring of a socket; all places are byte offsets into `buffer`. Descriptors are `struct xdp_desc`, 16 bytes; addresses u64. */
@@ -152,6 +159,11 @@ export function xdpSocket(options: XdpSocketOptions): XdpSocket {
 /** Closes the socket: its queue's frames go to the kernel again, its ArrayBuffers are detached. */
 export function xdpClose(fd: number): void {
   addon['xdpClose'](fd);
+}
+
+/** The type id of a function in BTF (Documentation/bpf/btf.rst, host byte order), 0: not there, or not BTF. For tests. */
+export function btfFunction(btf: Uint8Array, name: string): number {
+  return addon['btfFunction'](btf, name);
 }
 
 export type XdpWay = 'native zero-copy' | 'native copy' | 'generic copy';

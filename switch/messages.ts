@@ -55,7 +55,7 @@ export type Request =
   | { readonly type: 'fdb-flush'; readonly port: number }
   | { readonly type: 'stop' };
 
-export interface PortOpened { readonly id: number; readonly note: string; readonly spec: string }
+export interface PortOpened { readonly id: number; readonly note: string; readonly advice: readonly string[]; readonly spec: string }
 export interface Started { readonly boot: number; readonly medium: string; readonly promise: string; readonly durability: string; readonly zeroCopy: boolean; readonly slots: number; readonly chunk: number; readonly recovered: number; readonly gaps: number; readonly torn: number; readonly findings: readonly string[] }
 export type FdbShown = readonly FdbEntry[];
 

@@ -161,7 +161,7 @@ export class Session {
     this.plane.addPort(id, driver);
     if (driver instanceof XdpDriver) driver.deliver();
     this.rebuildPoll();
-    return { id, note: driver.note, spec };
+    return { id, note: driver.note, advice: driver.advice ?? [], spec };
   }
 
   /** Two ports may replay one file: the second is called `…#2`. */

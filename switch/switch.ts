@@ -167,7 +167,7 @@ export class Switch extends EventEmitter<Events> {
       });
       this.prepared.set(opened.id, prepared);
       prepared.onGone(() => void this.ask({ type: 'remove-port', id: opened.id, gone: 'its helper process ended' }).catch(() => undefined));
-      return { ...opened, report: prepared.report };
+      return { ...opened, report: [...prepared.report, ...opened.advice] };
     } catch (error) {
       await prepared.release();
       throw error;

@@ -37,6 +37,7 @@
 #include <cerrno>
 #include <cstring>
 #include "addon.h"
+#include "kernel_btf.h"
 #include "xdp_program.h"
 
 // UAPI newer than the headers this may be compiled with.
@@ -51,6 +52,9 @@
 #endif
 #ifndef BPF_F_XDP_HAS_FRAGS
 #define BPF_F_XDP_HAS_FRAGS (1U << 5)  // linux/bpf.h, Linux 5.18
+#endif
+#ifndef BPF_F_XDP_DEV_BOUND_ONLY
+#define BPF_F_XDP_DEV_BOUND_ONLY (1U << 6)  // linux/bpf.h, Linux 6.3
 #endif
 #ifndef SO_PREFER_BUSY_POLL
 #define SO_PREFER_BUSY_POLL 69         // asm-generic/socket.h, Linux 5.11
@@ -120,12 +124,14 @@ int MakeMap(uint32_t type, uint32_t valueBytes, uint32_t entries, const char* na
   return Bpf(BPF_MAP_CREATE, &a);
 }
 
-int LoadProgram(const XdpProgram& program, bool frags, char* log, size_t logBytes) {
+// boundTo: the one interface that it may be attached to, which lets it call that driver's metadata functions; 0: any
+int LoadProgram(const XdpProgram& program, bool frags, uint32_t boundTo, char* log, size_t logBytes) {
   bpf_attr a; memset(&a, 0, sizeof a);
   a.prog_type = BPF_PROG_TYPE_XDP; a.expected_attach_type = BPF_XDP;
-  a.insns = uintptr_t(program.code); a.insn_cnt = kXdpInstructions;
+  a.insns = uintptr_t(program.code); a.insn_cnt = program.count;
   a.license = uintptr_t("Dual BSD/GPL");
-  a.prog_flags = frags ? BPF_F_XDP_HAS_FRAGS : 0;
+  a.prog_flags = (frags ? BPF_F_XDP_HAS_FRAGS : 0) | (boundTo ? BPF_F_XDP_DEV_BOUND_ONLY : 0);
+  a.prog_ifindex = boundTo;
   a.log_buf = uintptr_t(log); a.log_size = uint32_t(logBytes); a.log_level = log ? 1 : 0;
   strcpy(a.prog_name, "framekeep_xdp");
   // The verifier gives up with EAGAIN when a signal comes (kernel/bpf/verifier.c, do_check): V8's own timers send some.
@@ -137,13 +143,37 @@ int LoadProgram(const XdpProgram& program, bool frags, char* log, size_t logByte
   return fd;
 }
 
-// xdpAttach(ifindex, generic, queues, frags) → {linkFd, progFd, mapFd, statsMapFd} or {errno, step, log?}
+int Link(int program, uint32_t ifindex, bool generic) {
+  bpf_attr link; memset(&link, 0, sizeof link);
+  link.link_create.prog_fd = uint32_t(program);
+  link.link_create.target_ifindex = ifindex;
+  link.link_create.attach_type = BPF_XDP;
+  link.link_create.flags = generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE;
+  return Bpf(BPF_LINK_CREATE, &link);
+}
+
+// The program that puts VLAN tags back into frames, loaded and attached: fds[2] and fds[3]. false: not with this driver or
+// kernel, for whatever reason; the other program goes anywhere.
+bool AttachWithTags(int* fds, uint32_t ifindex, uint32_t queues, bool frags) {
+  if (!(XdpMetadata(ifindex) & kXdpMetadataVlanTag)) return false;
+  const uint32_t function = KernelFunction("bpf_xdp_metadata_rx_vlan_tag");
+  if (function == 0) return false;
+  int program = LoadProgram(MakeXdpProgram(fds[0], fds[1], queues, function), frags, ifindex, nullptr, 0);
+  if (program < 0) return false;
+  int link = Link(program, ifindex, false);
+  if (link < 0) { close(program); return false; }
+  fds[2] = program; fds[3] = link;
+  return true;
+}
+
+// xdpAttach(ifindex, generic, queues, frags) → {linkFd, progFd, mapFd, statsMapFd, keepsVlanTags} or {errno, step, log?}
 //
 // By BPF link, never by netlink: a link is a descriptor, so that the kernel detaches the program when the process is
 // gone, SIGKILL included. That is all there is to cleaning up after a crashed predecessor of ours: it left nothing.
 napi_value Attach(napi_env env, napi_callback_info info) {
   Args<4> a(env, info);
-  uint32_t queues = a.u32(2);
+  const uint32_t ifindex = a.u32(0), queues = a.u32(2);
+  const bool generic = a.flag(1), frags = a.flag(3);
   RaiseMemlock();
   int fds[4] = {-1, -1, -1, -1};
   auto fail = [&](const char* step, int error, const char* log = nullptr) {
@@ -152,31 +182,38 @@ napi_value Attach(napi_env env, napi_callback_info info) {
   };
   if ((fds[0] = MakeMap(BPF_MAP_TYPE_XSKMAP, 4, queues, "framekeep_xsk")) < 0) return fail("map", errno);
   if ((fds[1] = MakeMap(BPF_MAP_TYPE_ARRAY, 8, queues + 1, "framekeep_pass")) < 0) return fail("map", errno);
-  XdpProgram program = MakeXdpProgram(fds[0], fds[1], queues);
-  if ((fds[2] = LoadProgram(program, a.flag(3), nullptr, 0)) < 0) {
-    int error = errno;
-    std::vector<char> log(1 << 16);                   // load again for the verifier's words
-    int again = LoadProgram(program, a.flag(3), log.data(), log.size());
-    if (again >= 0) close(again);
-    return fail("program", error, log.data());
-  }
-  bpf_attr link; memset(&link, 0, sizeof link);
-  link.link_create.prog_fd = uint32_t(fds[2]);
-  link.link_create.target_ifindex = a.u32(0);
-  link.link_create.attach_type = BPF_XDP;
-  link.link_create.flags = a.flag(1) ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE;
-  if ((fds[3] = Bpf(BPF_LINK_CREATE, &link)) < 0) {
-    char name[IF_NAMESIZE];
-    int error = errno;                                // EINVAL is also what the kernel says of no such interface
-    return fail("link", error == EINVAL && !if_indextoname(a.u32(0), name) ? ENODEV : error);
+  const bool tags = !generic && AttachWithTags(fds, ifindex, queues, frags);  // the kernel binds no generic program to a device
+  if (!tags) {
+    XdpProgram program = MakeXdpProgram(fds[0], fds[1], queues);
+    if ((fds[2] = LoadProgram(program, frags, 0, nullptr, 0)) < 0) {
+      int error = errno;
+      std::vector<char> log(1 << 16);                 // load again for the verifier's words
+      int again = LoadProgram(program, frags, 0, log.data(), log.size());
+      if (again >= 0) close(again);
+      return fail("program", error, log.data());
+    }
+    if ((fds[3] = Link(fds[2], ifindex, generic)) < 0) {
+      char name[IF_NAMESIZE];
+      int error = errno;                              // EINVAL is also what the kernel says of no such interface
+      return fail("link", error == EINVAL && !if_indextoname(ifindex, name) ? ENODEV : error);
+    }
   }
   for (int fd : fds) a.state->fds.insert(fd);
-  napi_value result = Obj(env);
+  napi_value result = Obj(env), keeps;
+  napi_get_boolean(env, tags, &keeps);
   Set(env, result, "mapFd", Int(env, fds[0]));
   Set(env, result, "statsMapFd", Int(env, fds[1]));
   Set(env, result, "progFd", Int(env, fds[2]));
   Set(env, result, "linkFd", Int(env, fds[3]));
+  Set(env, result, "keepsVlanTags", keeps);
   return result;
+}
+
+// btfFunction(bytes, name) → type id of a function in BTF, 0: not there
+napi_value BtfLookUp(napi_env env, napi_callback_info info) {
+  Args<2> a(env, info);
+  size_t bytes; const uint8_t* btf = a.bytes(0, &bytes);
+  return Int(env, btf ? BtfFunction(btf, bytes, a.text(1).data()) : 0);
 }
 
 // xdpDeliver(mapFd, queue, fd) → 0 or negative errno: this queue's frames go to that socket from now on.
@@ -409,6 +446,7 @@ napi_value MemlockLimit(napi_env env, napi_callback_info) {
 
 void Init(napi_env env, napi_value exports, EnvState* state) {
   Method(env, exports, "xdpAttach", Attach, state);
+  Method(env, exports, "btfFunction", BtfLookUp, state);
   Method(env, exports, "xdpDeliver", Deliver, state);
   Method(env, exports, "xdpPassed", Passed, state);
   Method(env, exports, "xdpSocket", Socket, state);

@@ -30,6 +30,8 @@ export interface PortDriver {
   readonly fds: readonly number[];
   /** What it turned out to be, for people: `AF_XDP, native copy mode, 1 queue`. */
   readonly note: string;
+  /** What else a person should do or know, now that it is open; one line each. */
+  readonly advice?: readonly string[];
   /** Zeros where it has none. */
   readonly mac: Uint8Array;
   readonly mtu: number;

@@ -6,7 +6,7 @@
  * Changed are the offloads that hide bytes of the wire from a port. On a NIC: VLAN stripping, which takes the tag out of the
  * frame, and receive aggregation, which makes one large frame of several. On a veth, VLAN stripping has no effect, and it is the
  * other end's VLAN insertion that leaves the tag out for good (docs/decisions/2026-11-21-vlan-on-veth.md): turned off if that
- * end is in this namespace, else spoken of.
+ * end is in this namespace, else the port speaks of it when its XDP program cannot put the tag back in.
  *
  * Promiscuous mode needs none of this: it hangs on a descriptor (holdPromiscuous), which the kernel closes.
  */
@@ -76,9 +76,6 @@ export class InterfaceState {
       if (options.offloads === 'keep') report.push(`${on}; kept as asked`);
       else if (!getFeatures(where.name).get(feature)!.changeable) report.push(`${on}; its driver does not let it be turned off`);
       else changes.push({ name: where.name, ifindex: where.index, mac: where.mac, feature });
-    }
-    if (info.type === 'veth' && info.lower === 0) {
-      report.push(`${name}: its other end is in another namespace: if it sends VLAN tags, they are lost unless there: ethtool -K … txvlan off tx-vlan-stag-hw-insert off`);
     }
     if (changes.length === 0) return report;
     this.#write(path, { version: 1, interface: name, owner: ownIdentity(), boot: bootId(), netNamespace: netNamespace(), changes });

@@ -76,7 +76,10 @@ function prepareInterface(spec: PortSpec, options: PrepareOptions): Prepared {
   return {
     request: {
       ...plain(spec), ifindex: info.index,
-      xdp: { name: info.name, ifindex: info.index, mac: macBytes(info.mac), mtu: info.mtu, rxQueues: info.rxQueues, driver: info.driver || info.type || 'unknown driver' },
+      xdp: {
+        name: info.name, ifindex: info.index, mac: macBytes(info.mac), mtu: info.mtu, rxQueues: info.rxQueues, driver: info.driver || info.type || 'unknown driver',
+        otherEndAway: info.type === 'veth' && info.lower === 0,
+      },
     },
     report,
     onGone: () => undefined,

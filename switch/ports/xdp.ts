@@ -23,6 +23,8 @@ export interface XdpInterface {
   readonly mtu: number;
   readonly rxQueues: number;
   readonly driver: string;
+  /** A veth whose other end is in another namespace, where its offloads are out of reach. */
+  readonly otherEndAway: boolean;
 }
 
 const WAYS: Record<string, readonly XdpWay[]> = {
@@ -37,6 +39,7 @@ export class XdpDriver implements PortDriver {
   readonly partialChecksums: boolean;
   readonly fds: readonly number[];
   readonly note: string;
+  readonly advice: readonly string[];
   readonly mac: Uint8Array;
   readonly mtu: number;
   readonly due = Infinity;
@@ -72,6 +75,8 @@ export class XdpDriver implements PortDriver {
     this.fds = this.port.sockets.map((s) => s.fd);
     this.passed = new Float64Array(this.port.attachment.queues + 1);
     this.note = describe(this.port, about, this.partialChecksums);
+    this.advice = about.otherEndAway && !this.port.attachment.keepsVlanTags
+      ? [`${about.name}: its other end is in another namespace: if it sends VLAN tags, they are lost unless there: ethtool -K … txvlan off tx-vlan-stag-hw-insert off`] : [];
   }
 
   /** Lets frames come; after the fill rings were filled. */
@@ -142,7 +147,7 @@ function ringsOf(rings: XdpRings): RingSet {
 function describe(port: XdpPort, about: XdpInterface, checksums: boolean): string {
   const first: XdpSocket = port.sockets[0];
   const queues = `${port.sockets.length} of ${about.rxQueues} queue${about.rxQueues === 1 ? '' : 's'}`;
-  return `AF_XDP ${port.way}, ${queues}${first.umem === 'again' ? ', UMEM registered again' : ''}${checksums ? ', completes checksums' : ''} (${about.driver})`;
+  return `AF_XDP ${port.way}, ${queues}${first.umem === 'again' ? ', UMEM registered again' : ''}${checksums ? ', completes checksums' : ''}${port.attachment.keepsVlanTags ? ', keeps VLAN tags' : ''} (${about.driver})`;
 }
 
 export function asFramekeepError(error: unknown): FramekeepError {
