@@ -49,6 +49,12 @@ export type Request =
   | { readonly type: 'add-port'; readonly port: PortRequest }
   | { readonly type: 'remove-port'; readonly id: number; readonly gone?: string }
   | { readonly type: 'set-keep'; readonly keep: KeepPolicy }
+  /** Whose frames are kept, of a switch that keeps those of chosen ports alone. */
+  | { readonly type: 'choose-port'; readonly id: number; readonly received: boolean; readonly sent: boolean }
+  /** Bytes; 0: all. */
+  | { readonly type: 'set-snap'; readonly snap: number }
+  /** Seconds; 0: never. The reply: whether the switching logic has a table that ages. */
+  | { readonly type: 'set-ageing'; readonly seconds: number }
   | { readonly type: 'freeze'; readonly frozen: boolean }
   | { readonly type: 'hold'; readonly held: boolean }
   | { readonly type: 'fdb-show' }

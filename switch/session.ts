@@ -83,7 +83,7 @@ export class Session {
       commitBeforeForward: options.commitBeforeForward, minFrame: options.minFrame, maxFrame,
     });
     this.plane.held = options.held;
-    this.plane.snap = options.snap > 0 ? options.snap : 0xffff;
+    this.plane.snap = snapOf(options.snap);
     this.context = contextOf(umem, geometry.chunk, maxFrame);
     this.beginBoot(recovery.lanes.map((l) => l.next));
     this.links = openLinks();
@@ -134,6 +134,14 @@ export class Session {
         selection.becomes(next);
         return undefined;
       }
+      case 'choose-port':
+        selection.forgetPort(request.id);
+        if (request.received || request.sent) selection.choosePort(request.id, request.received, request.sent);
+        return undefined;
+      case 'set-snap': plane.snap = snapOf(request.snap); return undefined;
+      case 'set-ageing':
+        if (logic.table !== undefined) logic.table.ageing = request.seconds;
+        return logic.table !== undefined;
       case 'freeze':
         if (!request.frozen && plane.keepingStopped !== undefined) throw plane.keepingStopped;
         selection.frozen = request.frozen;
@@ -356,6 +364,8 @@ function shortNote(note: string): string {
   return clauses.join(', ');
 }
 
+/** 0 is all. */
+const snapOf = (bytes: number): number => bytes > 0 ? bytes : 0xffff;
 const hasNoBuffers = (queue: RingSet): boolean => queue.fill.outstanding() === 0;
 
 function selectionOf(keep: KeepPolicy): Selection {

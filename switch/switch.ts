@@ -77,7 +77,7 @@ export class Switch extends EventEmitter<Events> {
   private readonly lockFd: number;
   private readonly waiting: Int32Array;
   private readonly counters: Counters;
-  private readonly options: SwitchOptions;
+  private options: SwitchOptions;
   private readonly pending: Map<number, Pending>;
   private readonly prepared = new Map<number, Prepared>();
   private nextId = 1;
@@ -159,7 +159,7 @@ export class Switch extends EventEmitter<Events> {
     const spec = typeof port === 'string' ? parsePortSpec(port) : port;
     const prepare: PrepareOptions = { directory: this.directory, force: this.options.force ?? false };
     const prepared = await preparePort(spec, prepare);
-    const keep = this.options.keepPorts?.find((k) => k.name === labelOf(spec) || k.name === spec.name || k.name === `${spec.kind}:${spec.name}`);
+    const keep = this.options.keepPorts?.find((k) => names(k, labelOf(spec), spec));
     try {
       const opened = await this.ask<PortOpened>({
         type: 'add-port',
@@ -186,7 +186,29 @@ export class Switch extends EventEmitter<Events> {
 
   /** A new selection, from the next burst on. @throws FramekeepError E_FILTER_SYNTAX */
   async setKeep(expression: string | null, sample = this.options.sample ?? 1): Promise<void> {
-    await this.ask({ type: 'set-keep', keep: keepPolicy({ ...this.options, keep: expression, sample }) });
+    const options = { ...this.options, keep: expression, sample };
+    await this.ask({ type: 'set-keep', keep: keepPolicy(options) });
+    this.options = options;
+  }
+
+  /** Whose frames are kept from now on; empty: every port's. */
+  async setKeepPorts(keepPorts: SwitchOptions['keepPorts'] & object): Promise<void> {
+    this.options = { ...this.options, keepPorts };
+    await this.ask({ type: 'set-keep', keep: keepPolicy(this.options) });
+    for (const [id, { request }] of [...this.prepared]) {
+      const keep = keepPorts.find((k) => names(k, request.label, request));
+      if (keepPorts.length > 0) await this.ask({ type: 'choose-port', id, received: keep !== undefined && keep.direction !== 'out', sent: keep !== undefined && keep.direction !== 'in' });
+    }
+  }
+
+  /** Most bytes kept of a frame from the next burst on; 0: all. */
+  async setSnap(bytes: number): Promise<void> {
+    await this.ask({ type: 'set-snap', snap: bytes });
+  }
+
+  /** @param seconds 0: never. @returns whether the switching logic has a table that ages */
+  async setAgeing(seconds: number): Promise<boolean> {
+    return this.ask<boolean>({ type: 'set-ageing', seconds });
   }
 
   /** Keep nothing new: what the pool holds now stays. */
@@ -258,6 +280,9 @@ function keepPolicy(o: SwitchOptions): KeepPolicy {
   const program = expression === null || expression.trim() === '' ? undefined : compileFilter(expression).program;
   return { expression, program, sample: o.sample ?? 1, byPort: (o.keepPorts?.length ?? 0) > 0 };
 }
+/** Whether a `keepPorts` entry means this port: by what it is called, by its name, or as `kind:name`. */
+const names = (keep: { readonly name: string }, label: string, port: { readonly kind: string; readonly name: string }): boolean =>
+  keep.name === label || keep.name === port.name || keep.name === `${port.kind}:${port.name}`;
 const stopped = (): FramekeepError => new FramekeepError('E_STOPPED', 'the switch has stopped', '');
 const asError = (e: WireError): FramekeepError => new FramekeepError(e.code, e.remedy === '' ? e.message : e.message.replace(`\n  ${e.remedy}`, ''), e.remedy);
 const software = (): string => `framekeep ${(JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string }).version}, Node ${process.versions.node}`;

@@ -208,6 +208,35 @@ test.serial('options that a port does not know, or that cannot be, are refused, 
   t.is((await sw.addPort('sink:a')).id, 0);
 });
 
+test.serial('what is kept, how much of it, of whom, and ageing change while it runs', async (t) => {
+  const { sw, pool } = await start(t);
+  const a = await sw.addPort('gen:a,rate=2000,size=100'), b = await sw.addPort('gen:b,rate=2000,size=100');
+  const more = async (id: number, key: 'kept' | 'notSelected'): Promise<void> => {
+    const from = portOf(sw.stats(), id)[key];
+    await until(t, `${id} ${key} grows`, () => portOf(sw.stats(), id)[key] > from + 50);
+  };
+  await more(a.id, 'kept');
+  await sw.setSnap(40);
+  await more(a.id, 'kept');
+  await sw.setKeepPorts([{ name: 'b', direction: 'in' }]);
+  await more(a.id, 'notSelected');
+  await more(b.id, 'kept');
+  const keptOfA = portOf(sw.stats(), a.id).kept;
+  await sw.setKeepPorts([{ name: 'gen:a', direction: 'in' }]);
+  await more(b.id, 'notSelected');
+  await more(a.id, 'kept');
+  t.true(portOf(sw.stats(), a.id).kept > keptOfA);
+  await sw.setKeepPorts([]);
+  await more(b.id, 'kept');
+  const silent = await sw.addPort('gen:silent,rate=0,count=10,size=40,src=02:00:00:00:00:77');
+  await until(t, 'it was learned', async () => (await sw.fdb()).some((e) => e.port === silent.id));
+  t.true(await sw.setAgeing(1));
+  await until(t, 'it has aged', async () => !(await sw.fdb()).some((e) => e.port === silent.id));
+  await sw.stop();
+  sumsHold(t, sw.stats());
+  t.deepEqual([...new Set(kept(pool).map((f) => f.bytes.length))], [100, 40]);
+});
+
 test.serial('told to stop, a switch that sleeps does so at once', async (t) => {
   let fastest = Infinity;
   for (let i = 0; i < 4; i++) {
