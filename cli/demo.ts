@@ -9,7 +9,7 @@ import { Switch, type SwitchPort } from '../switch/index.js';
 import { bytesText } from '../tui/counters_view.js';
 import type { Io } from './io.js';
 import type { DemoOptions } from './options.js';
-import { announce, program, runUntilDone, type RunningOptions } from './running.js';
+import { announce, program, runUntilDone, serveControl, type RunningOptions } from './running.js';
 
 /** captures/README.md says what they are. */
 const SHOW: readonly { readonly name: string; readonly file: string; readonly filter: string }[] = [
@@ -36,12 +36,13 @@ export async function run(options: DemoOptions, io: Io): Promise<number> {
       const port = await sw.addPort({ kind: 'replay', name: file, options: portOptions, text });
       ports.push({ ...port, spec: `${name} (${basename(file)})` });
     }
+    await sw.begin();
+    await serveControl(sw);
   } catch (error) {
     await sw.stop();
     throw error;
   }
   const running: RunningOptions = { json: options.json, quiet: options.quiet, stats: io.stderr.isTTY === true ? 0.5 : 5, duration: undefined, once };
-  await sw.begin();
   announce(sw, ports, running, io);
   if (!options.quiet && !options.json) {
     io.note(`${once ? 'One pass through the captures …' : 'Until Ctrl-C …'}  Kill it when you like: ${exportCommand(options.pool)} gives what was kept until then.`);

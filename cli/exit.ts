@@ -20,6 +20,7 @@ export const EXIT_HELP = '0 done, 1 it failed, 2 wrong usage, 77 a privilege is 
 
 const USAGE: ReadonlySet<string> = new Set([
   'E_USAGE', 'E_CONFIG', 'E_FILTER_SYNTAX', 'E_FILTER_LENGTH', 'E_FILTER_UNSUPPORTED', 'E_SNAP_LENGTH', 'E_PORT_KIND', 'E_PORT_OPTION', 'E_PORT_SYNTAX',
+  'E_SWITCH_AMBIGUOUS',
 ]);
 
 export function exitCodeOf(code: string): number {

@@ -155,3 +155,9 @@ export interface DoctorOptions extends CommonOptions {
   /** Files, directories or devices a pool might live on; empty: the usual places. */
   paths: string[];
 }
+
+/** Of the commands that speak to a running switch. */
+export interface NamedOptions extends CommonOptions {
+  /** undefined: the only one that runs. */
+  name: string | undefined;
+}

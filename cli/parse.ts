@@ -35,10 +35,20 @@ export function parse(argv: readonly string[], version: string, base: string): P
     .addHelpText('after', `\nExit codes: ${EXIT_HELP}.\nNO_COLOR turns colours off.`);
   for (const entry of COMMANDS) {
     const command = describe(quiet(program.command(entry.name), (text) => { shown += text; }), entry, base);
-    command.action((...args: unknown[]) => {
-      const words = args.slice(0, entry.arguments.length);
-      result = { command: entry.name, options: collect(entry, words, command.opts()) };
-    });
+    for (const verb of entry.verbs ?? []) {
+      // The command's options stand before or after the verb: commander looks for them in the whole line.
+      const sub = describe(quiet(command.command(verb.name, { isDefault: verb === entry.verbs![0] }), (text) => { shown += text; }), verb, base, []);
+      const whole: CommandEntry = { ...verb, name: entry.name, options: [...entry.options, ...verb.options] };
+      sub.configureHelp({ showGlobalOptions: true }).action((...args: unknown[]) => {
+        result = { command: entry.name, options: { ...collect(whole, args.slice(0, verb.arguments.length), sub.optsWithGlobals()), verb: verb.name } };
+      });
+    }
+    if (entry.verbs === undefined) {
+      command.action((...args: unknown[]) => {
+        const words = args.slice(0, entry.arguments.length);
+        result = { command: entry.name, options: collect(entry, words, command.opts()) };
+      });
+    }
   }
   try {
     program.parse(argv as string[], { from: 'user' });
@@ -60,7 +70,7 @@ function usage(what: string, argv: readonly string[]): FramekeepError {
   return new FramekeepError('E_USAGE', what, `see: framekeep ${named ? `${named.name} ` : ''}--help`);
 }
 
-function describe(command: Command, entry: CommandEntry, base: string): Command {
+function describe(command: Command, entry: CommandEntry, base: string, common = COMMON): Command {
   command.summary(entry.summary).description(entry.description).helpOption('-h, --help', 'print this');
   for (const a of entry.arguments) {
     const argument = new Argument(a.optional ? `[${a.name}${a.many ? '...' : ''}]` : `<${a.name}${a.many ? '...' : ''}>`, a.help);
@@ -69,7 +79,7 @@ function describe(command: Command, entry: CommandEntry, base: string): Command 
       return a.many ? [...(before as unknown[] | undefined ?? []), value] : value;
     }));
   }
-  for (const o of [...entry.options, ...COMMON]) addOption(command, o, entry, base);
+  for (const o of [...entry.options, ...common]) addOption(command, o, entry, base);
   const examples = entry.examples.map(([line, what]) => `  ${line}\n      ${what}`).join('\n');
   const unset = entry.configured ? '\n--no-FLAG unsets a flag that the configuration file sets.' : '';
   return command.addHelpText('after', `\nExamples:\n${examples}\n${unset}\nExit codes: ${EXIT_HELP}.`);

@@ -1,5 +1,4 @@
 /** A switch in the foreground, as `up` and `demo` show it: what it found, its counters, what happened, how it ended. */
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -19,6 +18,12 @@ export interface RunningOptions {
   readonly duration: number | undefined;
   /** Stop when every port that can finish has. */
   readonly once: boolean;
+}
+
+/** Lets `framekeep status` and its like find the switch. Loaded only here: `--help` and the readers of pools need no sockets. */
+export async function serveControl(sw: Switch): Promise<void> {
+  const { ControlServer } = await import('../switch/control/server.js');
+  await ControlServer.listen(sw);
 }
 
 /** What was opened. */
@@ -77,9 +82,7 @@ export async function runUntilDone(sw: Switch, options: RunningOptions, io: Io):
   if (shows && !done.signal.aborted) show();
   if (failure === undefined) {
     const last = sw.stats();
-    const stopped = once(sw, 'stopped').catch(() => undefined);
-    await sw.stop();
-    await stopped;
+    await sw.stop();  // where the control socket has done so already, nothing
     if (options.json) io.print(JSON.stringify({ type: 'stopped', ...last }));
   }
   if (failure !== undefined) {

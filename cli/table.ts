@@ -3,6 +3,7 @@
  * configuration file (cli/config.ts) and docs/configuration.md's test all come from here; so can a manual page and
  * completions. What the values mean to the program is in cli/options.ts.
  */
+import { CONTROL_COMMANDS } from './table_control.js';
 import * as v from './values.js';
 import type { Value } from './values.js';
 
@@ -31,7 +32,11 @@ export interface OptionEntry {
   group?: string;
   /** Not a key of the configuration file. */
   commandLineOnly?: true;
+  completes?: Completes;
 }
+
+/** What a completion offers beside choices: names of switches that run, a switch's ports, files. */
+export type Completes = 'switch' | 'port' | 'file';
 
 export interface ArgumentEntry {
   name: string;
@@ -40,6 +45,7 @@ export interface ArgumentEntry {
   optional?: true;
   many?: true;
   help: string;
+  completes?: Completes;
 }
 
 export interface CommandEntry {
@@ -51,7 +57,10 @@ export interface CommandEntry {
   examples: readonly (readonly [line: string, what: string])[];
   /** Takes --config FILE. */
   configured?: true;
+  /** `framekeep ports add …`: what it does, in words of its own; the first when none is said. The command's own options are all the verbs'. */
+  verbs?: readonly VerbEntry[];
 }
+export type VerbEntry = Omit<CommandEntry, 'configured' | 'verbs'>;
 
 /** Options of every subcommand. */
 export const COMMON: readonly OptionEntry[] = [
@@ -107,6 +116,7 @@ export const COMMANDS: readonly CommandEntry[] = [
       ['framekeep up --config /etc/framekeep/lab.toml', 'say it all in a file'],
     ],
   },
+  ...CONTROL_COMMANDS,
   {
     name: 'inspect',
     summary: 'say what a pool holds and what happened to it',

@@ -3,7 +3,7 @@ import { FramekeepError } from '../native/error.js';
 import { Switch, type SwitchPort } from '../switch/index.js';
 import type { Io } from './io.js';
 import type { UpOptions } from './options.js';
-import { announce, program, runUntilDone } from './running.js';
+import { announce, program, runUntilDone, serveControl } from './running.js';
 
 export async function run(options: UpOptions, io: Io): Promise<number> {
   if (options.ports.length === 0) {
@@ -20,11 +20,12 @@ export async function run(options: UpOptions, io: Io): Promise<number> {
   const ports: SwitchPort[] = [];
   try {
     for (const port of options.ports) ports.push(await sw.addPort(port));
+    await sw.begin();
+    await serveControl(sw);
   } catch (error) {
     await sw.stop();
     throw error;
   }
-  await sw.begin();
   announce(sw, ports, options, io);
   const code = await runUntilDone(sw, options, io);
   if (!options.json && !options.quiet) io.note(`stopped; see what was kept: ${program()} inspect ${options.pool}`);

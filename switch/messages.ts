@@ -1,7 +1,6 @@
 /** What the control thread and the data-plane thread say to each other. */
 import type { CreateOptions } from '../logger/pool.js';
 import type { Durability } from '../native/index.js';
-import type { FdbEntry } from './fdb.js';
 import type { PortRequest } from './ports/request.js';
 
 /** What a data-plane thread is started with. */
@@ -48,22 +47,20 @@ export interface KeepPolicy {
 export type Request =
   | { readonly type: 'add-port'; readonly port: PortRequest }
   | { readonly type: 'remove-port'; readonly id: number; readonly gone?: string }
-  | { readonly type: 'set-keep'; readonly keep: KeepPolicy }
-  /** Whose frames are kept, of a switch that keeps those of chosen ports alone. */
-  | { readonly type: 'choose-port'; readonly id: number; readonly received: boolean; readonly sent: boolean }
-  /** Bytes; 0: all. */
-  | { readonly type: 'set-snap'; readonly snap: number }
+  /** All of it at once; `snap` 0: all bytes; `chosen`: whose frames are kept, of a policy that is by port. */
+  | { readonly type: 'set-keep'; readonly keep: KeepPolicy; readonly snap: number; readonly chosen: readonly { readonly id: number; readonly received: boolean; readonly sent: boolean }[] }
   /** Seconds; 0: never. The reply: whether the switching logic has a table that ages. */
   | { readonly type: 'set-ageing'; readonly seconds: number }
   | { readonly type: 'freeze'; readonly frozen: boolean }
   | { readonly type: 'hold'; readonly held: boolean }
-  | { readonly type: 'fdb-show' }
+  | { readonly type: 'fdb-show'; readonly from: number; readonly slots: number }
   | { readonly type: 'fdb-flush'; readonly port: number }
   | { readonly type: 'stop' };
 
 export interface PortOpened { readonly id: number; readonly note: string; readonly advice: readonly string[]; readonly spec: string }
 export interface Started { readonly boot: number; readonly medium: string; readonly promise: string; readonly durability: string; readonly zeroCopy: boolean; readonly slots: number; readonly chunk: number; readonly recovered: number; readonly gaps: number; readonly torn: number; readonly findings: readonly string[] }
-export type FdbShown = readonly FdbEntry[];
+/** Some slots' entries, as `ForwardingTable.copy` gives them; `slots`: how many the table has in all, 0 when the logic has none. */
+export interface FdbShown { readonly words: Uint32Array; readonly now: number; readonly ageing: number; readonly slots: number }
 
 export interface WireError { readonly code: string; readonly message: string; readonly remedy: string }
 export type Answer =
@@ -76,5 +73,6 @@ export type Answer =
 export type SwitchEvent =
   | { readonly kind: 'port-warning'; readonly port: number; readonly spec: string; readonly text: string }
   | { readonly kind: 'port-down' | 'port-up' | 'port-gone' | 'port-finished'; readonly port: number; readonly spec: string; readonly text: string }
-  | { readonly kind: 'keeping-stopped'; readonly text: string }
+  | { readonly kind: 'port-added' | 'port-removed'; readonly port: number; readonly spec: string; readonly text: string }
+  | { readonly kind: 'keep-changed' | 'keeping-frozen' | 'keeping-resumed' | 'keeping-stopped'; readonly text: string }
   | { readonly kind: 'stopped' };

@@ -35,3 +35,5 @@ export function claimName(name: string): { readonly directory: string; readonly 
 }
 
 export const countersPath = (directory: string): string => join(directory, 'counters');
+/** Its control socket. */
+export const controlPath = (directory: string): string => join(directory, 'control');

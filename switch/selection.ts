@@ -50,6 +50,10 @@ export class Selection {
   }
   /** With port restrictions asked for, a port that matches none of them must still switch them on. */
   restrictToPorts(): void { this.byPort = true; }
+  chooseNone(): void {
+    this.fromPort.fill(0);
+    this.toPort.fill(0);
+  }
   forgetPort(port: number): void {
     this.fromPort[port] = 0;
     this.toPort[port] = 0;

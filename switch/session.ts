@@ -15,7 +15,7 @@ import { Buffers } from './buffers.js';
 import { Counters, GLOBAL, PORT_DOWN, PORT_GONE, PORT_REMOVED, PORT_UNUSED, PORT_UP, PORT } from './counters.js';
 import { loadLogic } from './lookup/load.js';
 import type { SwitchLogic } from './lookup/logic.js';
-import type { Answer, KeepPolicy, PortOpened, Request, Started, SwitchEvent, ThreadOptions } from './messages.js';
+import type { Answer, FdbShown, KeepPolicy, PortOpened, Request, Started, SwitchEvent, ThreadOptions } from './messages.js';
 import { Plane } from './plane.js';
 import type { PortContext } from './ports/driver.js';
 import { openPort } from './ports/open.js';
@@ -46,6 +46,7 @@ export class Session {
   private readonly attached = new Map<number, Attached>();
   private readonly used = new Set<number>();
   private boot: number;
+  private keep: KeepPolicy;
   private checkpoints = 0;
   private nextTick = 0;
   private nextCheckpoint = 0;
@@ -65,6 +66,7 @@ export class Session {
   private constructor(options: ThreadOptions, port: MessagePort, logic: SwitchLogic) {
     this.options = options;
     this.port = port;
+    this.keep = options.keep;
     this.waiting = new Int32Array(options.waiting);
     const selection = selectionOf(options.keep);
     this.pool = Pool.open(options.pool, { writable: true, create: options.create, ...(options.durability && { durability: options.durability }) });
@@ -130,15 +132,13 @@ export class Session {
         if (request.gone !== undefined && this.attached.has(request.id)) return this.portGone(request.id, request.gone);
         return this.removePort(request.id, PORT_REMOVED);
       case 'set-keep': {
-        const next = selectionOf(request.keep);
-        selection.becomes(next);
+        selection.becomes(selectionOf(request.keep));
+        selection.chooseNone();
+        for (const { id, received, sent } of request.chosen) selection.choosePort(id, received, sent);
+        plane.snap = snapOf(request.snap);
+        this.keep = request.keep;
         return undefined;
       }
-      case 'choose-port':
-        selection.forgetPort(request.id);
-        if (request.received || request.sent) selection.choosePort(request.id, request.received, request.sent);
-        return undefined;
-      case 'set-snap': plane.snap = snapOf(request.snap); return undefined;
       case 'set-ageing':
         if (logic.table !== undefined) logic.table.ageing = request.seconds;
         return logic.table !== undefined;
@@ -148,7 +148,10 @@ export class Session {
         this.counters.global[GLOBAL.frozen] = request.frozen ? 1 : 0;
         return undefined;
       case 'hold': plane.held = request.held; return undefined;
-      case 'fdb-show': return logic.table?.entries(plane.seconds | 0) ?? [];
+      case 'fdb-show': {
+        const { table } = logic;
+        return { words: table?.copy(request.from, request.slots) ?? new Uint32Array(0), now: plane.seconds | 0, ageing: table?.ageing ?? 0, slots: table?.slots ?? 0 } satisfies FdbShown;
+      }
       case 'fdb-flush': return logic.table?.flush(request.port) ?? 0;
       case 'stop': this.stopping = true; return undefined;
     }
@@ -223,7 +226,7 @@ export class Session {
     const { options } = this, { medium } = this.pool;
     this.pool.writeBoot({
       id: this.boot, startNs: BigInt(Date.now()) * 1_000_000n, kernelBootId: kernelBootId(), medium: medium.kind, durability: medium.durability, pid: process.pid,
-      firstSequence, maxBatch: this.log.maxBatch, host: hostname(), name: options.name, keep: options.keep.expression ?? '(none)', software: options.software,
+      firstSequence, maxBatch: this.log.maxBatch, host: hostname(), name: options.name, keep: this.keep.expression ?? '(none)', software: options.software,
     });
   }
 

@@ -14,7 +14,9 @@ import { Worker } from 'node:worker_threads';
 import { closeFd, eventCreate, eventSignal, FramekeepError, packageRoot, type Durability } from '../native/index.js';
 import { compileFilter } from '../logger/filter/index.js';
 import type { CreateOptions } from '../logger/pool.js';
+import { describeKeep, type KeepPort, type KeepState, type PortInfo, type Status } from './control/protocol.js';
 import { Counters, type CountersSnapshot } from './counters.js';
+import { entriesOf, type FdbEntry } from './fdb.js';
 import type { Answer, FdbShown, KeepPolicy, PortOpened, Request, Started, SwitchEvent, ThreadOptions, WireError } from './messages.js';
 import { labelOf, parsePortSpec, type PortSpec } from './ports/spec.js';
 import { preparePort, restoreLeftovers, type Prepared, type PrepareOptions } from './ports/prepare.js';
@@ -35,7 +37,7 @@ export interface SwitchOptions {
   /** Most bytes kept of a frame; 0: all. */
   readonly snap?: number;
   /** Keep only what these ports (specification or name) receive or send. */
-  readonly keepPorts?: readonly { readonly name: string; readonly direction: 'in' | 'out' | 'both' }[];
+  readonly keepPorts?: readonly KeepPort[];
   readonly commitBeforeForward?: boolean;
   /** `learning`, `hub`, or a module's path. */
   readonly logic?: string;
@@ -63,7 +65,13 @@ export interface SwitchPort extends PortOpened {
   readonly report: readonly string[];
 }
 
-interface Events { event: [SwitchEvent]; failed: [FramekeepError]; stopped: [] }
+/** What `changeKeep` changes; what is not named stays. */
+export interface KeepChange { readonly expression?: string | null; readonly sample?: number; readonly snap?: number; readonly ports?: readonly KeepPort[] }
+
+/** `ending`: nothing is switched any more, and the name is still this switch's; `stopped`: it is free. */
+interface Events { event: [SwitchEvent]; failed: [FramekeepError]; ending: []; stopped: [] }
+/** Slots of the forwarding table that the data plane copies at a time (some 30 µs), and for one page. */
+const FDB_SLICE = 8192, FDB_SLICES = 16;
 interface Pending { resolve(value: unknown): void; reject(error: Error): void }
 
 export class Switch extends EventEmitter<Events> {
@@ -80,6 +88,10 @@ export class Switch extends EventEmitter<Events> {
   private options: SwitchOptions;
   private readonly pending: Map<number, Pending>;
   private readonly prepared = new Map<number, Prepared>();
+  /** What is kept from now on. */
+  private keep: Required<KeepChange>;
+  private frozen = false;
+  private keepingStopped: string | null = null;
   private nextId = 1;
   private readonly ended: Promise<void>;
   /** The last counters, once the data plane has ended. */
@@ -87,7 +99,7 @@ export class Switch extends EventEmitter<Events> {
 
   /** @throws FramekeepError; nothing is left behind when it throws */
   static async start(options: SwitchOptions): Promise<Switch> {
-    const keep = keepPolicy(options);  // a bad filter is said before anything is touched
+    const keep = keepPolicy(keepOf(options));  // a bad filter is said before anything is touched
     const name = options.name ?? 'fk0';
     const { directory, lockFd } = claimName(name);
     const leftovers = restoreLeftovers(directory);
@@ -136,6 +148,7 @@ export class Switch extends EventEmitter<Events> {
     this.waiting = waiting;
     this.counters = counters;
     this.options = options;
+    this.keep = keepOf(options);
     this.pending = pending;
     let failure: FramekeepError | undefined;
     worker.on('message', (m: Answer) => this.hear(m, (error) => { failure = error; }));
@@ -159,13 +172,14 @@ export class Switch extends EventEmitter<Events> {
     const spec = typeof port === 'string' ? parsePortSpec(port) : port;
     const prepare: PrepareOptions = { directory: this.directory, force: this.options.force ?? false };
     const prepared = await preparePort(spec, prepare);
-    const keep = this.options.keepPorts?.find((k) => names(k, labelOf(spec), spec));
+    const keep = this.keep.ports.find((k) => names(k, labelOf(spec), spec));
     try {
       const opened = await this.ask<PortOpened>({
         type: 'add-port',
         port: { ...prepared.request, ...(keep && { keep: { received: keep.direction !== 'out', sent: keep.direction !== 'in' } }) },
       });
       this.prepared.set(opened.id, prepared);
+      this.emit('event', { kind: 'port-added', port: opened.id, spec: opened.spec, text: `added: ${opened.note}` });
       prepared.onGone(() => void this.ask({ type: 'remove-port', id: opened.id, gone: 'its helper process ended' }).catch(() => undefined));
       return { ...opened, report: [...prepared.report, ...opened.advice] };
     } catch (error) {
@@ -179,46 +193,119 @@ export class Switch extends EventEmitter<Events> {
     await this.ask({ type: 'hold', held: false });
   }
 
+  /** @throws FramekeepError E_PORT_UNKNOWN */
   async removePort(id: number): Promise<void> {
+    const { port } = this.portInfo(id);
     await this.ask({ type: 'remove-port', id });
     await this.release(id);
+    this.emit('event', { kind: 'port-removed', port: id, spec: port, text: 'removed' });
+  }
+
+  /** The ports there are, as of now. */
+  ports(): PortInfo[] {
+    return this.stats().ports.flatMap((p) => {
+      const request = this.prepared.get(p.id)?.request;
+      return request === undefined ? [] : [{
+        id: p.id, port: p.spec, kind: request.kind, name: request.name, state: p.state, note: p.note,
+        received: p.received, sent: p.sent, dropped: Object.values(p.dropped).reduce((a, b) => a + b, 0), kept: p.kept,
+      }];
+    });
+  }
+
+  /** @param wanted its number, what it is called, or `kind:name`. @throws FramekeepError E_PORT_UNKNOWN */
+  portInfo(wanted: number | string): PortInfo {
+    const ports = this.ports(), text = String(wanted);
+    const found = ports.find((p) => p.id === wanted) ?? ports.find((p) => p.port === text) ?? ports.find((p) => p.name === text || `${p.kind}:${p.name}` === text)
+      ?? ports.find((p) => String(p.id) === text);
+    if (found === undefined) {
+      throw new FramekeepError('E_PORT_UNKNOWN', `there is no port ${text}`, ports.length === 0 ? 'the switch has none: framekeep ports add' : `there are ${ports.map((p) => p.port).join(', ')}`);
+    }
+    return found;
   }
 
   /** A new selection, from the next burst on. @throws FramekeepError E_FILTER_SYNTAX */
-  async setKeep(expression: string | null, sample = this.options.sample ?? 1): Promise<void> {
-    const options = { ...this.options, keep: expression, sample };
-    await this.ask({ type: 'set-keep', keep: keepPolicy(options) });
-    this.options = options;
+  async setKeep(expression: string | null, sample = this.keep.sample): Promise<void> {
+    await this.changeKeep({ expression, sample });
   }
 
   /** Whose frames are kept from now on; empty: every port's. */
-  async setKeepPorts(keepPorts: SwitchOptions['keepPorts'] & object): Promise<void> {
-    this.options = { ...this.options, keepPorts };
-    await this.ask({ type: 'set-keep', keep: keepPolicy(this.options) });
-    for (const [id, { request }] of [...this.prepared]) {
-      const keep = keepPorts.find((k) => names(k, request.label, request));
-      if (keepPorts.length > 0) await this.ask({ type: 'choose-port', id, received: keep !== undefined && keep.direction !== 'out', sent: keep !== undefined && keep.direction !== 'in' });
-    }
+  async setKeepPorts(ports: readonly KeepPort[]): Promise<void> {
+    await this.changeKeep({ ports });
   }
 
   /** Most bytes kept of a frame from the next burst on; 0: all. */
   async setSnap(bytes: number): Promise<void> {
-    await this.ask({ type: 'set-snap', snap: bytes });
+    await this.changeKeep({ snap: bytes });
+  }
+
+  /** What is named changes, at once, from the next burst on; the rest stays. @throws FramekeepError E_FILTER_SYNTAX */
+  async changeKeep(change: KeepChange): Promise<void> {
+    const next = { ...this.keep, ...change };
+    const chosen = [...this.prepared].flatMap(([id, { request }]) => {
+      const keep = next.ports.find((k) => names(k, request.label, request));
+      return keep === undefined ? [] : [{ id, received: keep.direction !== 'out', sent: keep.direction !== 'in' }];
+    });
+    await this.ask({ type: 'set-keep', keep: keepPolicy(next), snap: next.snap, chosen });
+    this.keep = next;
+    this.emit('event', { kind: 'keep-changed', text: `kept from now on: ${describeKeep(next)}` });
   }
 
   /** @param seconds 0: never. @returns whether the switching logic has a table that ages */
   async setAgeing(seconds: number): Promise<boolean> {
-    return this.ask<boolean>({ type: 'set-ageing', seconds });
+    const ages = await this.ask<boolean>({ type: 'set-ageing', seconds });
+    if (ages) this.options = { ...this.options, ageing: seconds };
+    return ages;
   }
 
   /** Keep nothing new: what the pool holds now stays. */
   async freeze(frozen: boolean): Promise<void> {
     await this.ask({ type: 'freeze', frozen });
+    if (this.frozen !== frozen) this.emit('event', frozen ? { kind: 'keeping-frozen', text: 'nothing new is kept' } : { kind: 'keeping-resumed', text: 'frames are kept again' });
+    this.frozen = frozen;
   }
 
-  async fdb(): Promise<FdbShown> { return this.ask<FdbShown>({ type: 'fdb-show' }); }
+  keeping(): KeepState { return { ...this.keep, frozen: this.frozen, stopped: this.keepingStopped }; }
+
+  /** The whole forwarding table, as far as it stands still meanwhile. */
+  async fdb(): Promise<FdbEntry[]> {
+    const all = new Map<string, FdbEntry>();
+    for (let from: number | null = 0; from !== null;) {
+      const page: { entries: FdbEntry[]; next: number | null } = await this.fdbPage(from, Infinity);
+      for (const entry of page.entries) all.set(`${entry.mac} ${entry.vlan}`, entry);
+      from = page.next;
+    }
+    return [...all.values()];
+  }
+
+  /**
+   * A part of it. @param from 0, or the last page's `next`
+   * @param limit  the page ends with the slice of 8,192 slots where it has so many entries
+   * @param port   -1: all
+   */
+  async fdbPage(from: number, limit: number, port = -1): Promise<{ entries: FdbEntry[]; next: number | null }> {
+    const entries: FdbEntry[] = [];
+    for (let slice = 0; slice < FDB_SLICES && entries.length < limit; slice++) {
+      const { words, now, ageing, slots } = await this.ask<FdbShown>({ type: 'fdb-show', from, slots: FDB_SLICE });
+      for (const entry of entriesOf(words, now, ageing)) if (port < 0 || entry.port === port) entries.push(entry);
+      from += FDB_SLICE;
+      if (from >= slots) return { entries, next: null };
+    }
+    return { entries, next: from };
+  }
+
   /** @param port its number, or -1: all. @returns how many entries went */
   async flushFdb(port = -1): Promise<number> { return this.ask<number>({ type: 'fdb-flush', port }); }
+
+  /** What runs here. */
+  status(): Status {
+    const stats = this.stats(), { options, started } = this;
+    return {
+      ...started, name: this.name, version: version(), pid: process.pid, startSeconds: stats.startSeconds, pool: options.pool, logic: options.logic ?? 'learning',
+      commitBeforeForward: options.commitBeforeForward ?? false, counters: countersPath(this.directory), keep: this.keeping(), ports: this.ports(),
+      fdb: { entries: stats.global.fdbEntries, capacity: options.fdbSize ?? 65536, ageing: options.ageing ?? 300, vlanAware: options.vlanAware ?? false },
+      frames: Math.min(started.slots, started.recovered + stats.global.committed),
+    };
+  }
 
   /** As of now, without asking the data plane; after the end, as of then. */
   stats(): CountersSnapshot { return this.last ?? this.counters.snapshot(); }
@@ -242,6 +329,7 @@ export class Switch extends EventEmitter<Events> {
   private hear(m: Answer, fail: (error: FramekeepError) => void): void {
     if (m.type === 'event') {
       if (m.event.kind === 'port-gone') void this.release(m.event.port);
+      if (m.event.kind === 'keeping-stopped') this.keepingStopped = m.event.text;
       this.emit('event', m.event);
     } else if (m.type === 'reply') this.settle(m.id)?.resolve(m.value);
     else if (m.type === 'refused') {
@@ -270,19 +358,22 @@ export class Switch extends EventEmitter<Events> {
     closeFd(this.wakeFd);
     await Promise.allSettled([...this.prepared.values()].map((prepared) => prepared.release()));
     this.prepared.clear();
+    this.emit('ending');
     closeSync(this.lockFd);  // the name is free when the interfaces are
   }
 }
 
+const keepOf = (o: SwitchOptions): Required<KeepChange> => ({ expression: o.keep === undefined ? '' : o.keep, sample: o.sample ?? 1, snap: o.snap ?? 0, ports: o.keepPorts ?? [] });
+
 /** @throws FramekeepError E_FILTER_* */
-function keepPolicy(o: SwitchOptions): KeepPolicy {
-  const expression = o.keep === undefined ? '' : o.keep;
+function keepPolicy({ expression, sample, ports }: Required<KeepChange>): KeepPolicy {
   const program = expression === null || expression.trim() === '' ? undefined : compileFilter(expression).program;
-  return { expression, program, sample: o.sample ?? 1, byPort: (o.keepPorts?.length ?? 0) > 0 };
+  return { expression, program, sample, byPort: ports.length > 0 };
 }
 /** Whether a `keepPorts` entry means this port: by what it is called, by its name, or as `kind:name`. */
 const names = (keep: { readonly name: string }, label: string, port: { readonly kind: string; readonly name: string }): boolean =>
   keep.name === label || keep.name === port.name || keep.name === `${port.kind}:${port.name}`;
 const stopped = (): FramekeepError => new FramekeepError('E_STOPPED', 'the switch has stopped', '');
 const asError = (e: WireError): FramekeepError => new FramekeepError(e.code, e.remedy === '' ? e.message : e.message.replace(`\n  ${e.remedy}`, ''), e.remedy);
-const software = (): string => `framekeep ${(JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string }).version}, Node ${process.versions.node}`;
+const version = (): string => (JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string }).version;
+const software = (): string => `framekeep ${version()}, Node ${process.versions.node}`;
