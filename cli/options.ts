@@ -105,6 +105,11 @@ export interface DemoOptions extends CommonOptions, KeepOptions {
   quiet: boolean;
 }
 
+export interface TopOptions extends CommonOptions {
+  /** A switch's name; undefined: the one that runs, else the one that ran last. */
+  name: string | undefined;
+}
+
 export interface InspectOptions extends CommonOptions {
   pool: string;
   /** A table of the boots, each with its ports and gaps, instead of the summary alone. */

@@ -118,6 +118,15 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   ...CONTROL_COMMANDS,
   {
+    name: 'top',
+    summary: 'watch a switch on the whole screen',
+    description: 'Shows ports, pool, talkers, protocols, forwarding table and events of a running switch, or what one that ended left behind.\n'
+      + 'It reads what the switch writes anyway, and does not slow it. ? lists the keys; docs/dashboard.md has pictures.',
+    arguments: [{ name: 'NAME', key: 'name', value: v.switchName, optional: true, help: 'of the switch (default: the one that runs, else the one that ran last)' }],
+    options: [],
+    examples: [['framekeep top sw0', 'while framekeep up runs in another terminal']],
+  },
+  {
     name: 'inspect',
     summary: 'say what a pool holds and what happened to it',
     description: 'Reads a pool, of a living, stopped or crashed switch, and reports its boots, ports, frames, gaps and torn records.\nNothing is changed.',

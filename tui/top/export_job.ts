@@ -1,0 +1,71 @@
+/** An export that runs while the dashboard goes on: how far it is, how it ended, a way to end it. */
+import { closeSync, openSync, unlinkSync } from 'node:fs';
+import { FramekeepError } from '../../native/error.js';
+import { ByteSink } from '../../logger/capture/index.js';
+import { exportPool } from '../../logger/export.js';
+import type { FrameMatch } from '../../logger/filter/index.js';
+import { Pool } from '../../logger/pool.js';
+import { countText } from '../amounts.js';
+
+const SINK_BYTES = 1 << 19;
+
+export interface ExportWish {
+  readonly pool: string;
+  readonly file: string;
+  readonly match: FrameMatch | undefined;
+  /** Only frames of that many seconds before the newest; undefined: all. */
+  readonly seconds: number | undefined;
+}
+
+export class ExportJob {
+  readonly file: string;
+  done = 0;
+  total = 0;
+  bytes = 0;
+  private readonly stop = new AbortController();
+
+  private constructor(file: string) { this.file = file; }
+
+  /**
+   * @param told  when something changed, and with a sentence at the end
+   * @throws FramekeepError E_OUTPUT where a file of that name is there already, or it cannot be made
+   */
+  static start(wish: ExportWish, told: (ended?: { readonly text: string; readonly failed: boolean }) => void): ExportJob {
+    const fd = make(wish.file), job = new ExportJob(wish.file);
+    const run = async (): Promise<string> => {
+      const pool = Pool.open(wish.pool);
+      try {
+        const result = await exportPool(pool, (beside) => new ByteSink(fd, wish.file, SINK_BYTES, beside), {
+          match: wish.match, from: wish.seconds === undefined ? undefined : { relative: true, ns: -BigInt(Math.round(wish.seconds * 1e9)) },
+          format: /\.pcap$/i.test(wish.file) ? 'pcap' : 'pcapng', signal: job.stop.signal,
+          progress: (done, total, bytes) => {
+            Object.assign(job, { done, total, bytes });
+            told();
+          },
+        });
+        return `${countText(result.frames)} frame${result.frames === 1 ? '' : 's'} in ${wish.file}${result.aborted ? ', as far as it came' : ''}`;
+      } finally {
+        pool.close();
+        closeSync(fd);
+      }
+    };
+    run().then((text) => told({ text, failed: false }), (error: Error) => {
+      try { unlinkSync(wish.file); } catch { /* somebody else was faster */ }
+      told({ text: error.message.split('\n')[0], failed: true });
+    });
+    return job;
+  }
+
+  get part(): number { return this.total > 0 ? this.done / this.total : 0; }
+
+  cancel(): void { this.stop.abort(); }
+}
+
+function make(file: string): number {
+  try {
+    return openSync(file, 'wx', 0o666);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new FramekeepError('E_OUTPUT', code === 'EEXIST' ? `${file} is there already` : `${file} cannot be made: ${code}`, 'say another name', { cause });
+  }
+}

@@ -1,0 +1,103 @@
+/** The panes of the dashboard beside the ports: the pool, tables of talkers and protocols, the forwarding table, events. */
+import { clockText, countIn, countText, rateText, spanText } from '../amounts.js';
+import { bytesText } from '../counters_view.js';
+import { List } from '../list.js';
+import { fit, type Painter } from '../painter.js';
+import type { Style } from '../look.js';
+import type { EventLog } from './event_log.js';
+import type { FrameSample, Row } from './frame_sample.js';
+import { PART_EARLIER, PART_EMPTY, PART_THIS_RUN, type PoolWindow } from './pool_window.js';
+import type { SwitchWatch } from './switch_watch.js';
+import type { FdbState } from './switch_link.js';
+
+/** Seconds over which the rate is taken that says when a frame will be overwritten. */
+const RATE_SECONDS = 10;
+
+/** Frames kept a second, of late. */
+export function keptRate(watch: SwitchWatch): number {
+  let sum = 0;
+  for (let i = 0; i < RATE_SECONDS; i++) sum += watch.kept.ago(i);
+  return sum / RATE_SECONDS;
+}
+
+/** Three lines: the index as it lies on the medium, how full it is and how old, what that means for a frame kept now. */
+export function drawPool(p: Painter, watch: SwitchWatch, window: PoolWindow | undefined, problem: string): void {
+  const { global: g, pool } = watch.snapshot;
+  if (window === undefined) {
+    p.text(0, 0, pool, 'dim');
+    p.text(0, 1, problem, 'warn');
+    return;
+  }
+  const width = Math.max(10, p.width - 2), parts = window.picture(width, g.boot);
+  const faces: Readonly<Record<number, readonly [string, Style]>> = { [PART_EMPTY]: ['░', 'dim'], [PART_EARLIER]: ['▒', 'other'], [PART_THIS_RUN]: ['█', 'accent'] };
+  const tall = p.height > 3, y = tall ? 1 : 0, head = Math.min(width - 1, Math.floor((window.next % window.slots) * width / window.slots));
+  parts.forEach((what, x) => p.text(1 + x, y, ...faces[what]));
+  if (tall) p.text(1 + head, 0, '▼', 'mark');
+  else p.text(1 + head, 0, '▼', 'marked');
+  const now = watch.isAlive ? Date.now() / 1000 : watch.lastSeconds, fill = window.held / window.slots;
+  const percent = fill > 0 && fill < 0.01 ? '<1' : String(Math.floor(fill * 100));
+  p.pieces(1, y + 1, [`${percent} % full`, 'bold'], [`: ${countText(window.held)} of ${countText(window.slots)} frames`],
+    ...window.newest > 0 ? [[`; oldest ${spanText(now - window.oldest)}, newest ${spanText(now - window.newest)} old`]] as const : [['; no frame yet']] as const,
+    ...g.frozen > 0 ? [['  FROZEN', 'warn']] as const : []);
+  const rate = keptRate(watch), left = window.slots - Math.min(window.held, window.slots);
+  const until = !watch.isAlive ? `nothing is being kept: the switch ${watch.state === 'died' ? 'died' : 'has stopped'}`
+    : g.frozen > 0 ? 'frozen: nothing is overwritten'
+      : rate < 0.05 ? 'nothing is being kept at the moment'
+        : `keeps ${rateText(rate)} f/s: ${left > 0 ? `full in ${spanText(left / rate)}; ` : ''}a frame is overwritten after ${spanText(window.slots / rate)}`;
+  p.text(1, y + 2, until);
+  if (p.height > y + 3) {
+    p.pieces(1, y + 3, [fit(pool, Math.min(pool.length, Math.max(20, p.width - 60))), 'dim'],
+      [`; ${countText(g.committed)} frames, ${bytesText(g.keptBytes)}, ${countText(g.commits)} commits in this run; ${countText(g.freeBuffers)} of ${countText(g.buffers)} buffers free`, 'dim']);
+  }
+  if (p.height > y + 4) p.pieces(1, y + 4, ['█', 'accent'], [' this run  '], ['▒', 'other'], [' earlier runs  '], ['░', 'dim'], [' empty  '], ['▼', 'mark'], [' where the next frame goes']);
+}
+
+/** What was looked at for the tables, in so many words. */
+export function sampleText(sample: FrameSample, isAlive: boolean, filter: string): string {
+  const of = Math.round(sample.of), when = isAlive ? 'of the last minute' : 'of its last minute';
+  const looked = of === 0 ? `no frame kept ${isAlive ? 'in the last minute' : 'in its last minute'}`
+    : sample.looked >= of ? `all ${countText(of)} kept frames ${when}` : `${countText(sample.looked)} of ${countText(of)} kept frames ${when}, scaled`;
+  return filter === '' ? looked : `${looked}; ${countText(sample.selected)} match`;
+}
+
+/** Frames and bytes, and each one's share of the bytes. */
+export function drawRows(p: Painter, list: List, rows: readonly Row[], what: string, focused: boolean, note: string): void {
+  const wide = p.width >= 46, name = Math.max(8, p.width - (wide ? 29 : 18));
+  p.text(0, 0, `${fit(what, name)} ${'frames'.padStart(7)} ${'bytes'.padStart(7)}${wide ? `   ${'share'.padStart(5)}` : ''}`, 'bold');
+  const total = rows.reduce((sum, r) => sum + r.bytes, 0);
+  list.resize(rows.length);
+  const noted = p.height > 2, body = p.part(0, 1, p.width, p.height - (noted ? 2 : 1));
+  list.draw(body, focused, (line, index) => {
+    const row = rows[index], share = total > 0 ? row.bytes / total : 0;
+    const x = line.text(0, 0, `${fit(row.name, name)} ${countIn(Math.round(row.frames), 7).padStart(7)} ${rateText(Math.round(row.bytes)).padStart(7)}`);
+    if (wide) line.pieces(x + 1, 0, ['█'.repeat(Math.round(share * 6)).padEnd(6), 'accent'], [` ${String(Math.round(share * 100)).padStart(2)} %`, 'dim']);
+  });
+  if (noted) p.text(0, p.height - 1, fit(note, p.width), 'dim');
+}
+
+export function drawFdb(p: Painter, list: List, fdb: FdbState, focused: boolean, portName: (id: number) => string): void {
+  if (fdb.problem !== '') {
+    list.resize(0);
+    p.text(0, 0, fit(fdb.problem, p.width), 'warn');
+    return;
+  }
+  const port = Math.max(6, Math.min(20, p.width - 36));
+  p.text(0, 0, `${fit('address', 17)} ${fit('VLAN', 4)} ${fit('port', port)} ${'seen'.padStart(9)}`, 'bold');
+  list.resize(fdb.entries.length);
+  const more = fdb.total > fdb.entries.length, body = p.part(0, 1, p.width, p.height - (more ? 2 : 1));
+  list.draw(body, focused, (line, index) => {
+    const e = fdb.entries[index];
+    line.text(0, 0, `${e.mac} ${(e.vlan === 0 ? '' : String(e.vlan)).padStart(4)} ${fit(portName(e.port), port)} ${(e.isStatic ? 'static' : spanText(e.ageSeconds)).padStart(9)}`);
+  });
+  if (more) p.text(0, p.height - 1, `the first ${countText(fdb.entries.length)} of ${countText(fdb.total)}; framekeep fdb shows all`, 'dim');
+}
+
+export function drawEvents(p: Painter, list: List, log: EventLog, focused: boolean): void {
+  const { events } = log;
+  list.resize(events.length);
+  // Newest first; the list's own order is by time.
+  list.draw(p, focused, (line, index) => {
+    const e = events[events.length - 1 - index];
+    line.pieces(0, 0, [`${clockText(e.last)} `, 'dim'], [e.text, e.style], ...e.times > 1 ? [[` (${countText(e.times)} times since ${clockText(e.first)})`, 'dim'] as const] : []);
+  });
+}
