@@ -1,0 +1,26 @@
+/** One measurement of the fabric: in a process of its own, for the TypeScript data plane and for the C++ loop alike. */
+import { fileURLToPath } from 'node:url';
+import type { Contestant, Figures, Settings } from '../case.js';
+import { run } from '../child.js';
+import { availableParallelism } from 'node:os';
+import { FABRIC, type FabricOptions } from './options.js';
+
+const worker = fileURLToPath(new URL('worker.js', import.meta.url));
+
+/** The options of a case, on this machine: pinned where there are two CPUs. */
+export function optionsFor(settings: Settings, wanted: Partial<FabricOptions>): FabricOptions {
+  const pinned = availableParallelism() >= 2 ? {} : { cpu: -1, sourceCpu: -1 };
+  const quick = settings.quick ? { warmSeconds: 0.15, seconds: 0.15, poolBytes: 64 * 1024 ** 2 } : { seconds: settings.set('seconds', FABRIC.seconds) };
+  return { ...FABRIC, ...pinned, ...wanted, ...quick };
+}
+
+export function typescript(name: string, settings: Settings, wanted: Partial<FabricOptions>): Contestant {
+  const options = optionsFor(settings, wanted);
+  return {
+    name,
+    async measure() {
+      const { stdout } = await run([process.execPath, worker, JSON.stringify(options)], { seconds: 60 + options.seconds });
+      return JSON.parse(stdout) as Figures;
+    },
+  };
+}

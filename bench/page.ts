@@ -1,0 +1,35 @@
+/** docs/performance.md and its plots, written from a report. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { inWords } from './machine.js';
+import { cells, type Report } from './results.js';
+import { svg } from './plot.js';
+
+/** @param docs  the folder that performance.md is in; plots go into its performance/ */
+export function writePage(docs: string, report: Report): void {
+  mkdirSync(join(docs, 'performance'), { recursive: true });
+  const out = [
+    '# Performance', '',
+    'Written by `npm run bench -- --json FILE --page docs`; [bench/README.md](../bench/README.md) says how each case measures. Medians of interleaved rounds; on a machine',
+    'that others share, believe ratios, not figures.', '',
+    `Measured on ${inWords(report.machine)}, ${report.machine.startedAt.slice(0, 10)}.${report.settings['quick'] === true ? ' A quick run: these figures say little.' : ''}`, '',
+  ];
+  for (const result of report.cases) {
+    if (result.rows.length === 0 && result.plots.length === 0) continue;
+    out.push(`## ${result.name}`, '', `${result.about}`, '');
+    if (result.rows.length > 0) {
+      out.push('| | target | ratio | measured | |', '|---|--:|--:|--:|---|');
+      for (const row of result.rows) out.push(`| ${cells(row).join(' | ')} |`);
+      out.push('');
+    }
+    for (const row of result.rows) if (row.note !== undefined) out.push(`* ${row.what}: ${row.note}`);
+    const absent = [...Object.entries(result.missing), ...Object.entries(result.failed)];
+    for (const [contestant, why] of absent) out.push(`* not measured: ${contestant}: ${why.split('\n')[0]}`);
+    if (absent.length > 0 || result.rows.some((r) => r.note !== undefined)) out.push('');
+    for (const plot of result.plots) {
+      writeFileSync(join(docs, 'performance', `${plot.name}.svg`), svg(plot));
+      out.push(`![${plot.title}](performance/${plot.name}.svg)`, '');
+    }
+  }
+  writeFileSync(join(docs, 'performance.md'), out.join('\n').trimEnd() + '\n');
+}
