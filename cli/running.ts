@@ -100,7 +100,7 @@ function allFinished(sw: Switch): boolean {
 function tell(event: SwitchEvent, options: RunningOptions, io: Io): void {
   if (options.json) { io.print(JSON.stringify({ type: 'event', ...event })); return; }
   if (event.kind === 'stopped' || (options.quiet && event.kind !== 'keeping-stopped' && event.kind !== 'port-gone')) return;
-  if (event.kind === 'port-finished') return;
+  if (event.kind === 'port-finished' || event.kind === 'floods') return;
   const text = 'spec' in event ? `${event.spec}: ${event.text}` : event.text;
   io.note(event.kind === 'port-up' ? text : io.errColours.yellow(text));
 }

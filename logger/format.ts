@@ -49,10 +49,10 @@ export const VERDICT_FLOODED = 255;
 
 /** Why a frame was not forwarded; verdict = VERDICT_DROPPED + index. Only ever appended to. */
 export const DROP_REASONS = [
-  'runt', 'oversize', 'reserved-address', 'same-port', 'tx-full', 'no-egress', 'logic', 'malformed',
+  'runt', 'oversize', 'reserved-address', 'same-port', 'tx-full', 'no-egress', 'logic', 'malformed', 'disabled',
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
-export const DROP_RUNT = 0, DROP_OVERSIZE = 1, DROP_RESERVED = 2, DROP_SAME_PORT = 3, DROP_TX_FULL = 4, DROP_NO_EGRESS = 5, DROP_LOGIC = 6, DROP_MALFORMED = 7;
+export const DROP_RUNT = 0, DROP_OVERSIZE = 1, DROP_RESERVED = 2, DROP_SAME_PORT = 3, DROP_TX_FULL = 4, DROP_NO_EGRESS = 5, DROP_LOGIC = 6, DROP_MALFORMED = 7, DROP_DISABLED = 8;
 
 export interface LaneGeometry {
   readonly indexOffset: number;

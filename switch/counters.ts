@@ -29,8 +29,8 @@ export const PORT = {
 } as const;
 
 /** What a port's state word says. */
-export const PORT_UNUSED = 0, PORT_UP = 1, PORT_DOWN = 2, PORT_GONE = 3, PORT_REMOVED = 4;
-export const PORT_STATES = ['unused', 'up', 'down', 'gone', 'removed'] as const;
+export const PORT_UNUSED = 0, PORT_UP = 1, PORT_DOWN = 2, PORT_GONE = 3, PORT_REMOVED = 4, PORT_DISABLED = 5;
+export const PORT_STATES = ['unused', 'up', 'down', 'gone', 'removed', 'disabled'] as const;
 
 const MAGIC = 'FKCOUNT1', PORTS_AT = 8192, PORT_BYTES = 2048, PORT_COUNTERS = 256;
 const BYTES = PORTS_AT + MAX_PORTS * PORT_BYTES;

@@ -21,14 +21,27 @@ export const LEARNED_NOTHING = 0, LEARNED_NEW = 1, LEARNED_MOVE = 2, LEARNED_FUL
 
 export interface FdbEntry { readonly mac: string; readonly vlan: number; readonly port: number; readonly isStatic: boolean; readonly ageSeconds: number }
 
+/**
+ * A MAC and a VLAN as the two words of an entry's key. @param mac `aa:bb:cc:dd:ee:ff`, also with dashes
+ * @returns undefined when it is no MAC
+ */
+export function keyOf(mac: string, vlan: number): { readonly low: number; readonly high: number } | undefined {
+  if (!/^[0-9a-f]{2}([:-][0-9a-f]{2}){5}$/i.test(mac)) return undefined;
+  const b = mac.split(/[:-]/).map((byte) => parseInt(byte, 16));
+  return { low: (b[0] | (b[1] << 8) | (b[2] << 16) | (b[3] << 24)) >>> 0, high: b[4] | (b[5] << 8) | (vlan << 16) };
+}
+
+/** `keyOf` the other way round. */
+export const macOf = (low: number, high: number): string =>
+  [low, low >>> 8, low >>> 16, low >>> 24, high, high >>> 8].map((b) => (b & 0xff).toString(16).padStart(2, '0')).join(':');
+
 /** What `copy` gave, without the entries that are too old to count. */
 export function entriesOf(words: Uint32Array, now: number, ageing: number): FdbEntry[] {
   const all: FdbEntry[] = [];
   for (let e = 0; e < words.length; e += 4) {
     const [w0, w1, w2, w3] = words.subarray(e, e + 4), isStatic = w2 >= FDB_STATIC;
     if (!isStatic && ageing !== 0 && now - w3 >= ageing) continue;
-    const bytes = [w0, w0 >>> 8, w0 >>> 16, w0 >>> 24, w1, w1 >>> 8].map((b) => (b & 0xff).toString(16).padStart(2, '0'));
-    all.push({ mac: bytes.join(':'), vlan: (w1 >>> 16) & 0xfff, port: w2 & 0xff, isStatic, ageSeconds: now - w3 });
+    all.push({ mac: macOf(w0, w1), vlan: (w1 >>> 16) & 0xfff, port: w2 & 0xff, isStatic, ageSeconds: now - w3 });
   }
   return all;
 }
@@ -38,6 +51,8 @@ export class ForwardingTable {
   size = 0;
   /** Seconds after which an entry that was not seen is forgotten; 0: never. */
   ageing: number;
+  /** Where the station was before, when `learn` says LEARNED_MOVE. */
+  movedFrom = 0;
   private readonly words: Uint32Array;
   private readonly mask: number;
   private readonly seed = randomInt(2 ** 32);
@@ -92,6 +107,7 @@ export class ForwardingTable {
         if (was >= FDB_STATIC) return LEARNED_NOTHING;
         words[e + 2] = port;
         words[e + 3] = now;
+        this.movedFrom = was;
         return LEARNED_MOVE;
       }
     }
@@ -120,14 +136,19 @@ export class ForwardingTable {
     return true;
   }
 
-  /** Forgets what was learned at a port (all ports: -1). @returns how many entries went */
-  flush(port: number): number {
+  /** Forgets a port's entries (all ports': -1), with the static ones or without. @returns how many entries went */
+  flush(port: number, statics = true): number {
     const before = this.size;
     for (let i = 0; i <= this.mask; i++) {
       // After a removal another entry may have shifted into slot i: look at it again.
-      while (this.words[(i << 2) + 1] !== 0 && (port < 0 || (this.words[(i << 2) + 2] & 0xff) === port)) this.removeAt(i);
+      while (this.goes(i, port, statics)) this.removeAt(i);
     }
     return before - this.size;
+  }
+
+  private goes(i: number, port: number, statics: boolean): boolean {
+    const to = this.words[(i << 2) + 2];
+    return this.words[(i << 2) + 1] !== 0 && (port < 0 || (to & 0xff) === port) && (statics || to < FDB_STATIC);
   }
 
   /** Forgets the aged of the next `slots` slots; called every so often, so that a table of a million never stalls a turn. */

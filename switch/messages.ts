@@ -1,6 +1,7 @@
 /** What the control thread and the data-plane thread say to each other. */
 import type { CreateOptions } from '../logger/pool.js';
 import type { Durability } from '../native/index.js';
+import type { Move } from './lookup/logic.js';
 import type { PortRequest } from './ports/request.js';
 
 /** What a data-plane thread is started with. */
@@ -54,7 +55,12 @@ export type Request =
   | { readonly type: 'freeze'; readonly frozen: boolean }
   | { readonly type: 'hold'; readonly held: boolean }
   | { readonly type: 'fdb-show'; readonly from: number; readonly slots: number }
+  /** Learned entries; the static ones stay. */
   | { readonly type: 'fdb-flush'; readonly port: number }
+  /** The key's words, as `keyOf` makes them. The reply: whether it was there, or fitted. */
+  | { readonly type: 'fdb-set'; readonly low: number; readonly high: number; readonly port: number }
+  | { readonly type: 'fdb-delete'; readonly low: number; readonly high: number }
+  | { readonly type: 'set-port'; readonly id: number; readonly forwarding?: boolean; readonly keeping?: boolean }
   | { readonly type: 'stop' };
 
 export interface PortOpened { readonly id: number; readonly note: string; readonly advice: readonly string[]; readonly spec: string }
@@ -73,6 +79,10 @@ export type Answer =
 export type SwitchEvent =
   | { readonly kind: 'port-warning'; readonly port: number; readonly spec: string; readonly text: string }
   | { readonly kind: 'port-down' | 'port-up' | 'port-gone' | 'port-finished'; readonly port: number; readonly spec: string; readonly text: string }
-  | { readonly kind: 'port-added' | 'port-removed'; readonly port: number; readonly spec: string; readonly text: string }
+  | { readonly kind: 'port-added' | 'port-removed' | 'port-changed'; readonly port: number; readonly spec: string; readonly text: string }
+  /** `moves`: the first few of `count`. */
+  | { readonly kind: 'moves'; readonly count: number; readonly moves: readonly (Move & { readonly fromName: string; readonly toName: string })[]; readonly text: string }
+  | { readonly kind: 'overload'; readonly port: number; readonly spec: string; readonly count: number; readonly text: string }
+  | { readonly kind: 'fdb-full' | 'floods'; readonly count: number; readonly text: string }
   | { readonly kind: 'keep-changed' | 'keeping-frozen' | 'keeping-resumed' | 'keeping-stopped'; readonly text: string }
   | { readonly kind: 'stopped' };

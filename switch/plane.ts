@@ -11,7 +11,7 @@
 import { completeChecksums, clockRead, FramekeepError, type Mapping } from '../native/index.js';
 import { ENTRY_WORDS, type Log } from '../logger/log.js';
 import {
-  DROP_LOGIC, DROP_NO_EGRESS, DROP_OVERSIZE, DROP_REASONS, DROP_RUNT, DROP_TX_FULL, FLAG_SWITCH_TIME, MAX_PORTS, NO_BUFFER, VERDICT_DROPPED,
+  DROP_DISABLED, DROP_LOGIC, DROP_NO_EGRESS, DROP_OVERSIZE, DROP_REASONS, DROP_RUNT, DROP_TX_FULL, FLAG_SWITCH_TIME, MAX_PORTS, NO_BUFFER, VERDICT_DROPPED,
 } from '../logger/format.js';
 import type { Buffers } from './buffers.js';
 import { WITH_SEVERAL } from './buffers.js';
@@ -51,7 +51,12 @@ export class PlanePort {
   spare = 1;
   /** The newest stamp of each queue, ns: a stamp before it is an older frame's. */
   readonly lastStamp: Float64Array;
+  /** Sends and receives: the link is up, and nobody disabled the port. */
   up = true;
+  /** Off: what comes in is dropped, and nothing is sent. Its frames may still be kept. */
+  forwarding = true;
+  /** Off: nothing that comes in here is kept. */
+  keeping = true;
 
   constructor(id: number, driver: PortDriver, buffers: number, counters: Float64Array) {
     this.id = id;
@@ -178,8 +183,10 @@ export class Plane {
     }
     this.bursts++;
     this.gather(port, q, n);
-    options.logic.decide(burst);
-    options.selection.select(burst);
+    if (port.forwarding) options.logic.decide(burst);
+    else for (let i = 0; i < n; i++) if (burst.egress[i] === UNDECIDED) burst.egress[i] = VERDICT_DROPPED + DROP_DISABLED;
+    if (port.keeping) options.selection.select(burst);
+    else burst.keep.fill(0, 0, n);
     this.dispatch(port, n);
     return n;
   }

@@ -12,7 +12,7 @@ import {
 import { MAX_PORTS, PORT_NOTE_BYTES, Log, Pool, recover, unreferenced, type LaneGeometry, type PortEntry, type Recovery } from '../logger/index.js';
 import { toJavaScript } from '../logger/filter/index.js';
 import { Buffers } from './buffers.js';
-import { Counters, GLOBAL, PORT_DOWN, PORT_GONE, PORT_REMOVED, PORT_UNUSED, PORT_UP, PORT } from './counters.js';
+import { Counters, GLOBAL, PORT_DISABLED, PORT_DOWN, PORT_GONE, PORT_REMOVED, PORT_UNUSED, PORT_UP, PORT } from './counters.js';
 import { loadLogic } from './lookup/load.js';
 import type { SwitchLogic } from './lookup/logic.js';
 import type { Answer, FdbShown, KeepPolicy, PortOpened, Request, Started, SwitchEvent, ThreadOptions } from './messages.js';
@@ -28,9 +28,9 @@ import { Selection } from './selection.js';
 const ONE_COPY_BUFFERS = 16384;
 /** Turns without a frame before the thread sleeps: a burst often follows a burst. */
 const IDLE_TURNS = 4;
-const TICK_SECONDS = 0.1, CHECKPOINT_SECONDS = 1, SLEEP_NS = 250e6;
+const TICK_SECONDS = 0.1, CHECKPOINT_SECONDS = 1, MOVES_SECONDS = 1, SLEEP_NS = 250e6;
 
-interface Attached { readonly request: PortRequest; readonly entry: PortEntry }
+interface Attached { readonly request: PortRequest; readonly entry: PortEntry; link: boolean }
 
 export class Session {
   readonly started: Started;
@@ -50,6 +50,8 @@ export class Session {
   private checkpoints = 0;
   private nextTick = 0;
   private nextCheckpoint = 0;
+  private nextMoves = 0;
+  private toldMoves = 0;
   private stopping = false;
   private toldKeepingStopped = false;
   // struct pollfd: wake eventfd, link monitor, then the ports'.
@@ -152,7 +154,12 @@ export class Session {
         const { table } = logic;
         return { words: table?.copy(request.from, request.slots) ?? new Uint32Array(0), now: plane.seconds | 0, ageing: table?.ageing ?? 0, slots: table?.slots ?? 0 } satisfies FdbShown;
       }
-      case 'fdb-flush': return logic.table?.flush(request.port) ?? 0;
+      case 'fdb-flush': return logic.table?.flush(request.port, false) ?? 0;
+      case 'fdb-set':
+        this.plane.ports[request.port] ?? this.noPort(request.port);
+        return logic.table?.setStatic(request.low, request.high, request.port, plane.seconds | 0) ?? this.noTable();
+      case 'fdb-delete': return logic.table?.delete(request.low, request.high) ?? this.noTable();
+      case 'set-port': return this.setPort(request.id, request.forwarding, request.keeping);
       case 'stop': this.stopping = true; return undefined;
     }
   }
@@ -164,7 +171,7 @@ export class Session {
     const entry: PortEntry = { id, spec, mac: driver.mac, mtu: driver.mtu, addedNs: BigInt(Date.now()) * 1_000_000n, note: shortNote(driver.note) };
     this.pool.writePort(this.boot, entry);
     this.used.add(id);
-    this.attached.set(id, { request, entry });
+    this.attached.set(id, { request, entry, link: true });
     this.counters.port(id).fill(0);
     this.counters.describePort(id, PORT_UP, spec, driver.note);
     if (request.keep !== undefined) this.plane.options.selection.choosePort(id, request.keep.received, request.keep.sent);
@@ -185,7 +192,7 @@ export class Session {
 
   private removePort(id: number, state: number): void {
     const port = this.plane.ports[id];
-    if (port === undefined || port === null) throw new FramekeepError('E_PORT_UNKNOWN', `there is no port ${id}`, 'framekeep ports lists them');
+    if (port === undefined || port === null) return this.noPort(id);
     const warning = port.driver.statistics?.(port.counters);
     if (warning !== undefined) this.say({ kind: 'port-warning', port: id, spec: this.attached.get(id)!.entry.spec, text: warning });
     this.plane.removePort(id);
@@ -238,6 +245,7 @@ export class Session {
     plane.publishCounters();
     if (plane.keepingStopped !== undefined) this.tellKeepingStopped(plane.keepingStopped);
     if (this.links !== undefined) this.followLinks();
+    if (plane.seconds >= this.nextMoves) this.tellMoves();
     if (plane.seconds < this.nextCheckpoint) return;
     this.nextCheckpoint = plane.seconds + CHECKPOINT_SECONDS;
     for (const port of [...plane.live]) {
@@ -271,6 +279,23 @@ export class Session {
     this.say({ kind: 'keeping-stopped', text: why.message });
   }
 
+  /** At most once a second, however often stations move: two ports of one loop make them move with every frame. */
+  private tellMoves(): void {
+    const { logic } = this.plane.options, moved = logic.counters?.['moved'] ?? 0, count = moved - this.toldMoves;
+    if (count <= 0 || logic.takeMoves === undefined) return;
+    this.toldMoves = moved;
+    this.nextMoves = this.plane.seconds + MOVES_SECONDS;
+    const name = (id: number): string => this.attached.get(id)?.entry.spec ?? `port ${id}`;
+    const taken = logic.takeMoves();
+    if (taken.length === 0) return;
+    const moves = taken.map((move) => ({ ...move, fromName: name(move.from), toName: name(move.to) }));
+    const [first] = moves, others = count - 1;
+    this.say({
+      kind: 'moves', count, moves,
+      text: `${first.mac}${first.vlan > 0 ? ` (VLAN ${first.vlan})` : ''} moved from ${first.fromName} to ${first.toName}${others > 0 ? `, and ${others.toLocaleString('en')} other move${others > 1 ? 's' : ''}` : ''}`,
+    });
+  }
+
   /** Interfaces that went down, came up or disappeared. */
   private followLinks(): void {
     for (const link of this.links!.read()) {
@@ -283,13 +308,34 @@ export class Session {
   }
 
   private setUp(id: number, up: boolean, spec: string): void {
-    const port = this.plane.ports[id];
-    if (port === null || port.up === up) return;
-    port.up = up;
-    if (!up) this.plane.options.logic.portRemoved?.(id);  // its stations may be elsewhere now
-    this.counters.setState(id, up ? PORT_UP : PORT_DOWN);
+    const attached = this.attached.get(id)!;
+    if (attached.link === up) return;
+    attached.link = up;
+    this.linkOrWillChanged(id, attached);
     this.say({ kind: up ? 'port-up' : 'port-down', port: id, spec, text: up ? 'link is up' : 'link is down' });
   }
+
+  /** What an operator wants of a port. */
+  private setPort(id: number, forwarding: boolean | undefined, keeping: boolean | undefined): void {
+    const port = this.plane.ports[id] ?? this.noPort(id);
+    if (keeping !== undefined) port.keeping = keeping;
+    if (forwarding === undefined || port.forwarding === forwarding) return;
+    port.forwarding = forwarding;
+    this.linkOrWillChanged(id, this.attached.get(id)!);
+  }
+
+  private linkOrWillChanged(id: number, { link }: Attached): void {
+    const port = this.plane.ports[id]!, { logic } = this.plane.options;
+    port.up = link && port.forwarding;
+    if (!port.up) {  // its stations may be elsewhere now
+      if (logic.portDown !== undefined) logic.portDown(id);
+      else logic.portRemoved?.(id);
+    }
+    this.counters.setState(id, !port.forwarding ? PORT_DISABLED : link ? PORT_UP : PORT_DOWN);
+  }
+
+  private noPort(id: number): never { throw new FramekeepError('E_PORT_UNKNOWN', `there is no port ${id}`, 'framekeep ports lists them'); }
+  private noTable(): never { throw new FramekeepError('E_FDB', `the switching logic '${this.plane.options.logic.name}' has no forwarding table`, 'start the switch with --logic learning'); }
 
   private portGone(id: number, text: string): void {
     const { spec } = this.attached.get(id)!.entry;

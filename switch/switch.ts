@@ -16,11 +16,12 @@ import { compileFilter } from '../logger/filter/index.js';
 import type { CreateOptions } from '../logger/pool.js';
 import { describeKeep, type KeepPort, type KeepState, type PortInfo, type Status } from './control/protocol.js';
 import { Counters, type CountersSnapshot } from './counters.js';
-import { entriesOf, type FdbEntry } from './fdb.js';
+import { entriesOf, keyOf, type FdbEntry } from './fdb.js';
 import type { Answer, FdbShown, KeepPolicy, PortOpened, Request, Started, SwitchEvent, ThreadOptions, WireError } from './messages.js';
 import { labelOf, parsePortSpec, type PortSpec } from './ports/spec.js';
 import { preparePort, restoreLeftovers, type Prepared, type PrepareOptions } from './ports/prepare.js';
 import { claimName, countersPath } from './run_directory.js';
+import { CountersWatch } from './watch.js';
 
 export interface SwitchOptions {
   /** Lower-case letters, digits, `-`, `_`, `.`; one running switch a name. */
@@ -68,8 +69,12 @@ export interface SwitchPort extends PortOpened {
 /** What `changeKeep` changes; what is not named stays. */
 export interface KeepChange { readonly expression?: string | null; readonly sample?: number; readonly snap?: number; readonly ports?: readonly KeepPort[] }
 
+/** What `setPort` changes. */
+export interface PortChange { readonly forwarding?: boolean; readonly keeping?: boolean }
+
 /** `ending`: nothing is switched any more, and the name is still this switch's; `stopped`: it is free. */
 interface Events { event: [SwitchEvent]; failed: [FramekeepError]; ending: []; stopped: [] }
+const WATCH_MS = 1000;
 /** Slots of the forwarding table that the data plane copies at a time (some 30 µs), and for one page. */
 const FDB_SLICE = 8192, FDB_SLICES = 16;
 interface Pending { resolve(value: unknown): void; reject(error: Error): void }
@@ -90,6 +95,9 @@ export class Switch extends EventEmitter<Events> {
   private readonly prepared = new Map<number, Prepared>();
   /** What is kept from now on. */
   private keep: Required<KeepChange>;
+  /** Ports that are not as they were opened. */
+  private readonly set = new Map<number, Required<PortChange>>();
+  private readonly watch: NodeJS.Timeout;
   private frozen = false;
   private keepingStopped: string | null = null;
   private nextId = 1;
@@ -150,6 +158,8 @@ export class Switch extends EventEmitter<Events> {
     this.options = options;
     this.keep = keepOf(options);
     this.pending = pending;
+    const watch = new CountersWatch();
+    this.watch = setInterval(() => { for (const event of watch.look(this.stats(), performance.now() / 1000)) this.emit('event', event); }, WATCH_MS).unref();
     let failure: FramekeepError | undefined;
     worker.on('message', (m: Answer) => this.hear(m, (error) => { failure = error; }));
     worker.on('error', (error) => { failure = new FramekeepError('E_INTERNAL', `the data plane failed: ${error.stack ?? error.message}`, 'what was kept is safe; please report this'); });
@@ -206,7 +216,7 @@ export class Switch extends EventEmitter<Events> {
     return this.stats().ports.flatMap((p) => {
       const request = this.prepared.get(p.id)?.request;
       return request === undefined ? [] : [{
-        id: p.id, port: p.spec, kind: request.kind, name: request.name, state: p.state, note: p.note,
+        id: p.id, port: p.spec, kind: request.kind, name: request.name, state: p.state, note: p.note, ...this.set.get(p.id) ?? { forwarding: true, keeping: true },
         received: p.received, sent: p.sent, dropped: Object.values(p.dropped).reduce((a, b) => a + b, 0), kept: p.kept,
       }];
     });
@@ -293,7 +303,47 @@ export class Switch extends EventEmitter<Events> {
     return { entries, next: from };
   }
 
-  /** @param port its number, or -1: all. @returns how many entries went */
+  /**
+   * An entry that neither ages nor moves. @param vlan 0: untagged, or a switch that is not VLAN-aware
+   * @throws FramekeepError E_FDB, E_PORT_UNKNOWN
+   */
+  async addStatic(mac: string, port: number, vlan = 0): Promise<void> {
+    const { low, high } = this.fdbKey(mac, vlan);
+    if ((low & 1) !== 0) throw new FramekeepError('E_FDB', `${mac} is a group address: frames to it are flooded`, 'name one station');
+    if (!await this.ask<boolean>({ type: 'fdb-set', low, high, port })) {
+      throw new FramekeepError('E_FDB', 'the forwarding table is full', 'flush it (framekeep fdb flush), or start the switch with a larger --fdb-size');
+    }
+  }
+
+  /** @throws FramekeepError E_FDB when there is no such entry */
+  async deleteFdbEntry(mac: string, vlan = 0): Promise<void> {
+    if (!await this.ask<boolean>({ type: 'fdb-delete', ...this.fdbKey(mac, vlan) })) {
+      throw new FramekeepError('E_FDB', `there is no entry for ${mac}${vlan > 0 ? ` in VLAN ${vlan}` : ''}`, 'framekeep fdb lists them');
+    }
+  }
+
+  private fdbKey(mac: string, vlan: number): { readonly low: number; readonly high: number } {
+    const key = keyOf(mac, vlan);
+    if (key === undefined) throw new FramekeepError('E_FDB', `"${mac}" is no MAC address`, 'write it like 02:00:00:00:00:01');
+    if (vlan > 4094) throw new FramekeepError('E_FDB', `there is no VLAN ${vlan}`, 'VLANs are 1 to 4094; 0 is untagged');
+    if (vlan > 0 && this.options.vlanAware !== true) throw new FramekeepError('E_FDB', 'the switch does not learn per VLAN', 'leave the VLAN out, or start the switch with --vlan-aware');
+    return key;
+  }
+
+  /**
+   * @param change forwarding off: what comes in is dropped (and kept as before), nothing is sent; keeping off: nothing that comes in here is kept
+   * @throws FramekeepError E_PORT_UNKNOWN
+   */
+  async setPort(id: number, change: PortChange): Promise<void> {
+    const { port } = this.portInfo(id);
+    await this.ask({ type: 'set-port', id, ...change });
+    const now = this.set.get(id) ?? { forwarding: true, keeping: true };
+    this.set.set(id, { ...now, ...change });
+    const said = [change.forwarding === undefined ? '' : change.forwarding ? 'forwards' : 'forwards nothing', change.keeping === undefined ? '' : change.keeping ? 'keeps what comes in' : 'keeps nothing'];
+    this.emit('event', { kind: 'port-changed', port: id, spec: port, text: said.filter((text) => text !== '').join(', ') || 'unchanged' });
+  }
+
+  /** What was learned; static entries stay. @param port its number, or -1: all. @returns how many entries went */
   async flushFdb(port = -1): Promise<number> { return this.ask<number>({ type: 'fdb-flush', port }); }
 
   /** What runs here. */
@@ -347,11 +397,13 @@ export class Switch extends EventEmitter<Events> {
   private async release(id: number): Promise<void> {
     const prepared = this.prepared.get(id);
     this.prepared.delete(id);
+    this.set.delete(id);
     await prepared?.release();
   }
 
   private async cleanUp(): Promise<void> {
     this.last = this.counters.snapshot();
+    clearInterval(this.watch);
     for (const { reject } of this.pending.values()) reject(stopped());
     this.pending.clear();
     this.counters.close();

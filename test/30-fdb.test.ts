@@ -1,10 +1,10 @@
 /** The forwarding database against a Map: nothing that was learned is lost, whatever is deleted, moved, aged or flushed between. */
 import test from 'ava';
 import fc from 'fast-check';
-import { ForwardingTable, LEARNED_FULL, LEARNED_MOVE, LEARNED_NEW, LEARNED_NOTHING } from '../switch/fdb.js';
+import { entriesOf, ForwardingTable, keyOf, macOf as macText, LEARNED_FULL, LEARNED_MOVE, LEARNED_NEW, LEARNED_NOTHING } from '../switch/fdb.js';
 
 interface Entry { port: number; isStatic: boolean; seen: number }
-type Step = { kind: 'learn' | 'static'; key: number; port: number } | { kind: 'delete'; key: number } | { kind: 'flush'; port: number } | { kind: 'wait'; seconds: number } | { kind: 'sweep'; slots: number };
+type Step = { kind: 'learn' | 'static'; key: number; port: number } | { kind: 'delete'; key: number } | { kind: 'flush'; port: number; statics: boolean } | { kind: 'wait'; seconds: number } | { kind: 'sweep'; slots: number };
 
 const KEYS = 40;
 /** Few keys that differ in each of their parts: in the MAC's two words and in the VLAN. */
@@ -16,7 +16,7 @@ const macOf = (key: number): string => [lowOf(key), lowOf(key) >>> 8, lowOf(key)
 const key = fc.nat(KEYS - 1), port = fc.nat(63);
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 12, arbitrary: fc.record({ kind: fc.constant('learn' as const), key, port }) }, { weight: 2, arbitrary: fc.record({ kind: fc.constant('static' as const), key, port }) },
-  { weight: 6, arbitrary: fc.record({ kind: fc.constant('delete' as const), key }) }, { weight: 1, arbitrary: fc.record({ kind: fc.constant('flush' as const), port: fc.integer({ min: -1, max: 63 }) }) },
+  { weight: 6, arbitrary: fc.record({ kind: fc.constant('delete' as const), key }) }, { weight: 1, arbitrary: fc.record({ kind: fc.constant('flush' as const), port: fc.integer({ min: -1, max: 63 }), statics: fc.boolean() }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('wait' as const), seconds: fc.nat(6) }) }, { weight: 2, arbitrary: fc.record({ kind: fc.constant('sweep' as const), slots: fc.nat(64) }) },
 );
 
@@ -31,6 +31,7 @@ test('agrees with a Map after every step, in tables so small that their entries 
           const was = model.get(s.key);
           const expected = was === undefined ? (model.size >= capacity ? LEARNED_FULL : LEARNED_NEW) : was.isStatic || was.port === s.port ? LEARNED_NOTHING : LEARNED_MOVE;
           t.is(table.learn(lowOf(s.key), highOf(s.key), s.port, now), expected);
+          if (expected === LEARNED_MOVE) t.is(table.movedFrom, was!.port);
           if (expected === LEARNED_NEW || expected === LEARNED_MOVE) model.set(s.key, { port: s.port, isStatic: false, seen: now });
           else if (was !== undefined && (!was.isStatic || was.port === s.port)) was.seen = now;
           break;
@@ -43,9 +44,9 @@ test('agrees with a Map after every step, in tables so small that their entries 
         }
         case 'delete': t.is(table.delete(lowOf(s.key), highOf(s.key)), model.delete(s.key)); break;
         case 'flush': {
-          const going = [...model].filter(([, e]) => s.port < 0 || e.port === s.port);
+          const going = [...model].filter(([, e]) => (s.port < 0 || e.port === s.port) && (s.statics || !e.isStatic));
           for (const [k] of going) model.delete(k);
-          t.is(table.flush(s.port), going.length);
+          t.is(table.flush(s.port, s.statics), going.length);
           break;
         }
         case 'wait': now += s.seconds; break;
@@ -103,4 +104,22 @@ test('a sweep in slices ends with a whole round behind it, and static entries st
   t.is(table.lookup(12345, 6, 1e6), 7);
   t.is(table.sweep(1e6, table.slots), 450);
   t.is(table.size, 1);
+});
+
+test('copied in slices, a table gives the same entries as all at once', (t) => {
+  const table = new ForwardingTable(500, 10);
+  for (let i = 0; i < 400; i++) table.learn(i * 977, i, i % 64, 100 + i % 20);
+  table.setStatic(7, 8, 9, 0);
+  const shown: unknown[] = [];
+  for (let from = 0; from < table.slots; from += 100) shown.push(...entriesOf(table.copy(from, 100), 115, table.ageing));
+  t.deepEqual(shown, table.entries(115));
+  t.is(shown.length, 1 + Array.from({ length: 400 }, (_, i) => i).filter((i) => 115 - (100 + i % 20) < 10).length);
+});
+
+test('a MAC in words is the same MAC again, and nothing else is taken for one', (t) => {
+  fc.assert(fc.property(fc.array(fc.nat(255), { minLength: 6, maxLength: 6 }), fc.nat(4094), (bytes, vlan) => {
+    const mac = bytes.map((b) => b.toString(16).padStart(2, '0')).join(':'), key = keyOf(mac.toUpperCase().replaceAll(':', '-'), vlan)!;
+    t.deepEqual([macText(key.low, key.high), key.high >>> 16], [mac, vlan]);
+  }));
+  for (const bad of ['', '02:00:00:00:00', '02:00:00:00:00:0g', '020000000001', '02:00:00:00:00:01:02', ' 02:00:00:00:00:01']) t.is(keyOf(bad, 0), undefined, bad);
 });

@@ -4,7 +4,7 @@
  */
 import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
-import { DROP_LOGIC, DROP_NO_EGRESS, DROP_TX_FULL, Pool, PoolReader, VERDICT_DROPPED, VERDICT_FLOODED, type CreateOptions } from '../logger/index.js';
+import { DROP_LOGIC, DROP_REASONS, DROP_NO_EGRESS, DROP_TX_FULL, Pool, PoolReader, VERDICT_DROPPED, VERDICT_FLOODED, type CreateOptions } from '../logger/index.js';
 import type { FrameMatch } from '../logger/filter/index.js';
 import { UNDECIDED } from '../switch/burst.js';
 import { PORT, sumDropped } from '../switch/counters.js';
@@ -69,8 +69,17 @@ function play(t: ExecutionContext, c: Case): string[] {
     }
     if (roll(10) === 0) {
       const id = [...hand.drivers.keys()][roll(hand.drivers.size)], port = hand.port(id);
-      port.up = !port.up;
-      if (!port.up) { plane.options.logic.portRemoved?.(id); model.forget(id); }
+      port.up = !port.up && port.forwarding;
+      if (!port.up) { plane.options.logic.portDown!(id); model.forget(id); }
+    }
+    if (roll(10) === 0) {
+      const id = [...hand.drivers.keys()][roll(hand.drivers.size)], port = hand.port(id);
+      port.forwarding = port.up = !port.forwarding;
+      if (!port.up) { plane.options.logic.portDown!(id); model.forget(id); }
+    }
+    if (roll(10) === 0) {
+      const port = hand.port([...hand.drivers.keys()][roll(hand.drivers.size)]);
+      port.keeping = !port.keeping;
     }
     for (const driver of hand.drivers.values()) {
       if (roll(3) > 0) for (let n = roll(100); n > 0; n--) driver.waiting.push(randomFrame(roll, number++));
@@ -78,7 +87,12 @@ function play(t: ExecutionContext, c: Case): string[] {
     }
     const room = new Map(plane.live.filter((p) => p.up).map((p) => [p.id, p.tx.size - p.spare + 1 - p.tx.outstanding()]));
     plane.turn();
-    for (const [id, driver] of [...hand.drivers].sort(([a], [b]) => a - b)) for (const frame of driver.taken) select(model.frame(frame, id, room));
+    for (const [id, driver] of [...hand.drivers].sort(([a], [b]) => a - b)) {
+      for (const frame of driver.taken) {
+        const expected = model.frame(frame, id, room, hand.port(id).forwarding);
+        if (hand.port(id).keeping) select(expected);
+      }
+    }
     wrong.push(...hand.sums());
     if (log.nextSequence !== kept.length) wrong.push(`turn ${turn}: ${log.nextSequence} frames kept, not ${kept.length}`);
     if (wrong.length > 0) return wrong;
@@ -87,7 +101,7 @@ function play(t: ExecutionContext, c: Case): string[] {
   hand.drain();
   wrong.push(...hand.audit());
   for (let id = 0; id < nextId; id++) {
-    const counters = hand.counters.port(id), is = { received: counters[PORT.received], forwarded: counters[PORT.forwarded], flooded: counters[PORT.flooded], dropped: [...counters.subarray(PORT.dropped, PORT.dropped + 8)] };
+    const counters = hand.counters.port(id), is = { received: counters[PORT.received], forwarded: counters[PORT.forwarded], flooded: counters[PORT.flooded], dropped: [...counters.subarray(PORT.dropped, PORT.dropped + DROP_REASONS.length)] };
     t.deepEqual(is, model.counts(id), `port ${id}`);
     t.is(counters[PORT.sent], model.pushed.get(id) ?? 0);
     t.is(counters[PORT.txFull], model.turnedAway.get(id) ?? 0);
@@ -220,7 +234,7 @@ test('what a logic leaves undecided, or sends where no port can be, is counted a
     hand.plane.turn();
     t.deepEqual(hand.sums(), [], `verdict ${verdict}`);
   }
-  t.is(c[PORT.dropped + DROP_LOGIC], 1 + (UNDECIDED - (VERDICT_DROPPED + 8) + 1), 'its own, and what is no reason');
+  t.is(c[PORT.dropped + DROP_LOGIC], 1 + (UNDECIDED - (VERDICT_DROPPED + DROP_REASONS.length) + 1), 'its own, and what is no reason');
   t.is(c[PORT.dropped + DROP_NO_EGRESS], 1 + 222 + 1, 'its own; ports that are not there; SEVERAL with nobody in the set');
   hand.drain();
   t.deepEqual(hand.audit(), []);

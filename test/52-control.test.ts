@@ -32,9 +32,9 @@ class Place {
     this.children.push(child);
     let out = '', err = '';
     child.stderr!.on('data', (text) => { err += text; });
-    for await (const text of child.stdout!) if ((out += text).includes('"started"')) break;
-    if (!out.includes('"started"')) throw new Error(`it did not start: ${err}`);
-    child.stdout!.resume();
+    child.stdout!.on('data', (text) => { out += text; });
+    await until(() => out.includes('"started"') || child.exitCode !== null);
+    if (child.exitCode !== null) throw new Error(`it did not start: ${err}`);
     return child;
   }
 

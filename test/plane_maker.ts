@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mapMemory, unmap, type Mapping } from '../native/index.js';
 import {
-  DROP_NO_EGRESS, DROP_OVERSIZE, DROP_REASONS, DROP_RESERVED, DROP_RUNT, DROP_SAME_PORT, DROP_TX_FULL, Log, NO_BUFFER, Pool, recover, unreferenced, VERDICT_DROPPED,
+  DROP_DISABLED, DROP_NO_EGRESS, DROP_OVERSIZE, DROP_REASONS, DROP_RESERVED, DROP_RUNT, DROP_SAME_PORT, DROP_TX_FULL, Log, NO_BUFFER, Pool, recover, unreferenced, VERDICT_DROPPED,
   VERDICT_FLOODED, type CreateOptions,
 } from '../logger/index.js';
 import { BURST } from '../switch/burst.js';
@@ -198,16 +198,20 @@ export class Model {
     for (const [mac, at] of this.stations) if (at === port) this.stations.delete(mac);
   }
 
-  /** @param room  by port that is up: how many frames its TX ring still takes; changed here */
-  frame(frame: Uint8Array, ingress: number, room: Map<number, number>): Expected {
-    const verdict = this.decide(Buffer.from(frame), ingress, room), key = `${ingress} ${verdict}`;
+  /**
+   * @param room        by port that is up: how many frames its TX ring still takes; changed here
+   * @param forwarding  whether the ingress is not disabled
+   */
+  frame(frame: Uint8Array, ingress: number, room: Map<number, number>, forwarding = true): Expected {
+    const verdict = this.decide(Buffer.from(frame), ingress, room, forwarding), key = `${ingress} ${verdict}`;
     this.verdicts.set(key, (this.verdicts.get(key) ?? 0) + 1);
     return { ingress, verdict, frame };
   }
 
-  private decide(frame: Buffer, ingress: number, room: Map<number, number>): number {
+  private decide(frame: Buffer, ingress: number, room: Map<number, number>, forwarding: boolean): number {
     if (frame.length > this.maxFrame) return VERDICT_DROPPED + DROP_OVERSIZE;
     if (frame.length < this.minFrame) return VERDICT_DROPPED + DROP_RUNT;
+    if (!forwarding) return VERDICT_DROPPED + DROP_DISABLED;
     const tag = frame.length >= 16 && ['8100', '88a8'].includes(frame.toString('hex', 12, 14)) && this.vlanAware ? frame.readUInt16BE(14) & 0xfff : 0;
     const destination = `${frame.toString('hex', 0, 6)}/${tag}`, source = `${frame.toString('hex', 6, 12)}/${tag}`;
     if (frame[6] % 2 === 0) this.stations.set(source, ingress);

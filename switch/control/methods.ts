@@ -19,11 +19,24 @@ const CARRIERS: Carriers = {
     await sw.removePort(id);
     return { removed: id };
   },
+  'ports.set': async (sw, { port, ...change }) => {
+    const { id } = sw.portInfo(port);
+    await sw.setPort(id, change);
+    return sw.portInfo(id);
+  },
   'fdb.show': async (sw, { from = 0, limit = FDB_PAGE, port }) => {
     const only = port === undefined ? -1 : sw.portInfo(port).id;
     const page = await sw.fdbPage(from, Math.min(Math.max(limit, 1), FDB_PAGE), only);
     const names = new Map(sw.ports().map((p) => [p.id, p.port]));
     return { entries: page.entries.map((e) => ({ ...e, portName: names.get(e.port) ?? `port ${e.port}` })), next: page.next };
+  },
+  'fdb.add': async (sw, { mac, port, vlan }) => {
+    await sw.addStatic(mac, sw.portInfo(port).id, vlan);
+    return { added: mac.toLowerCase().replaceAll('-', ':') };
+  },
+  'fdb.delete': async (sw, { mac, vlan }) => {
+    await sw.deleteFdbEntry(mac, vlan);
+    return { deleted: mac.toLowerCase().replaceAll('-', ':') };
   },
   'fdb.flush': async (sw, { port }) => ({ removed: await sw.flushFdb(port === undefined ? -1 : sw.portInfo(port).id) }),
   'keep.show': (sw) => sw.keeping(),

@@ -49,6 +49,9 @@ export interface PortInfo {
   readonly name: string;
   readonly state: string;
   readonly note: string;
+  /** Whether frames go in and out; whether those that come in are kept, as far as the selection says. */
+  readonly forwarding: boolean;
+  readonly keeping: boolean;
   readonly received: number;
   readonly sent: number;
   readonly dropped: number;
@@ -83,7 +86,10 @@ export interface Methods {
   'ports.list': { params: Record<string, never>; result: { ports: readonly PortInfo[] } };
   'ports.add': { params: { port: string }; result: PortInfo & { report: readonly string[] } };
   'ports.remove': { params: { port: string | number }; result: { removed: number } };
+  'ports.set': { params: { port: string | number; forwarding?: boolean; keeping?: boolean }; result: PortInfo };
   'fdb.show': { params: { from?: number; limit?: number; port?: string | number }; result: { entries: readonly FdbShownEntry[]; next: number | null } };
+  'fdb.add': { params: { mac: string; port: string | number; vlan?: number }; result: { added: string } };
+  'fdb.delete': { params: { mac: string; vlan?: number }; result: { deleted: string } };
   'fdb.flush': { params: { port?: string | number }; result: { removed: number } };
   'keep.show': { params: Record<string, never>; result: KeepState };
   'keep.set': { params: { expression?: string | null; sample?: number; snap?: number; ports?: readonly KeepPort[] }; result: KeepState };
@@ -119,6 +125,14 @@ export const METHODS: { readonly [M in Method]: MethodEntry } = {
     params: { port: { type: 'text', required: true, help: '`kind:name[,option=value…]`; a path is relative to where the switch was started' } },
   },
   'ports.remove': { does: 'closes a port, and lets its interface go as it was found', params: { port: { ...PORT, required: true } }, errors: ['E_PORT_UNKNOWN'], asks: true },
+  'ports.set': {
+    does: 'changes what a port does; what is not named stays', asks: true, errors: ['E_PORT_UNKNOWN'],
+    params: {
+      port: { ...PORT, required: true },
+      forwarding: { type: 'flag', help: '`false`: what comes in is dropped (`disabled`) and nothing is sent; it may still be kept' },
+      keeping: { type: 'flag', help: '`false`: nothing that comes in here is kept, whatever the filter or the switching logic says' },
+    },
+  },
   'fdb.show': {
     does: 'the forwarding table, a page at a time', asks: true, errors: ['E_PORT_UNKNOWN'],
     params: {
@@ -127,7 +141,18 @@ export const METHODS: { readonly [M in Method]: MethodEntry } = {
       port: { ...PORT, help: 'only what was learned there' },
     },
   },
-  'fdb.flush': { does: 'forgets what was learned', params: { port: { ...PORT, help: 'only what was learned there' } }, errors: ['E_PORT_UNKNOWN'], asks: true },
+  'fdb.add': {
+    does: 'makes a static entry: it neither ages nor moves, and goes with its port', asks: true, errors: ['E_FDB', 'E_PORT_UNKNOWN'],
+    params: {
+      mac: { type: 'text', required: true, help: '`aa:bb:cc:dd:ee:ff`' }, port: { ...PORT, required: true },
+      vlan: { type: 'number', help: '1 to 4094, of a switch that is VLAN-aware; 0 or nothing: untagged' },
+    },
+  },
+  'fdb.delete': {
+    does: 'deletes an entry, static or learned', asks: true, errors: ['E_FDB'],
+    params: { mac: { type: 'text', required: true, help: '`aa:bb:cc:dd:ee:ff`' }, vlan: { type: 'number', help: 'as for `fdb.add`' } },
+  },
+  'fdb.flush': { does: 'forgets what was learned; static entries stay', params: { port: { ...PORT, help: 'only what was learned there' } }, errors: ['E_PORT_UNKNOWN'], asks: true },
   'keep.show': { does: 'what is kept', params: {}, errors: [], asks: false },
   'keep.set': {
     does: 'changes what is kept, from the next burst on; what is not named stays', asks: true, errors: ['E_FILTER_SYNTAX', 'E_FILTER_LENGTH', 'E_FILTER_UNSUPPORTED'],

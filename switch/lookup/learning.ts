@@ -13,18 +13,24 @@
  */
 import { DROP_RESERVED, DROP_SAME_PORT, VERDICT_DROPPED } from '../../logger/format.js';
 import { type Burst, FLOOD, UNDECIDED } from '../burst.js';
-import { ForwardingTable, LEARNED_FULL, LEARNED_MOVE, LEARNED_NEW } from '../fdb.js';
-import type { LogicContext, SwitchLogic } from './logic.js';
+import { ForwardingTable, LEARNED_FULL, LEARNED_MOVE, LEARNED_NEW, LEARNED_NOTHING, macOf } from '../fdb.js';
+import type { LogicContext, Move, SwitchLogic } from './logic.js';
 
 const SAME_PORT = VERDICT_DROPPED + DROP_SAME_PORT, RESERVED = VERDICT_DROPPED + DROP_RESERVED;
 // 01:80:C2:00:00:0x as little-endian words.
 const RESERVED_LOW = 0x00c28001, RESERVED_HIGH_MASK = 0xf0ff;
+
+/** Moves told one by one; the rest are counted. */
+const NOTED_MOVES = 8;
 
 export class LearningSwitch implements SwitchLogic {
   readonly name = 'learning';
   readonly table: ForwardingTable;
   readonly counters = { entries: 0, learned: 0, moved: 0, aged: 0, full: 0, groupSources: 0 };
   private readonly vlanAware: boolean;
+  // The first moves since `takeMoves`: MAC and VLAN, from, to.
+  private readonly moves = new Uint32Array(4 * NOTED_MOVES);
+  private noted = 0;
   private readonly forwardReserved: boolean;
 
   constructor(context: LogicContext) {
@@ -45,7 +51,8 @@ export class LearningSwitch implements SwitchLogic {
       else if (sl !== lastLow || sh !== lastHigh) {
         lastLow = sl;
         lastHigh = sh;
-        this.count(table.learn(sl, sh, ingress, now));
+        const what = table.learn(sl, sh, ingress, now);
+        if (what !== LEARNED_NOTHING) this.count(what, sl, sh, ingress);
       }
       const dl = dstLow[i], dh = dstHigh[i];
       if ((dl & 1) !== 0) {
@@ -61,16 +68,34 @@ export class LearningSwitch implements SwitchLogic {
     this.table.flush(port);
   }
 
+  /** Its stations may be elsewhere now, but for those that an operator said are not. */
+  portDown(port: number): void {
+    this.table.flush(port, false);
+  }
+
+  takeMoves(): Move[] {
+    const { moves, noted } = this;
+    this.noted = 0;
+    return Array.from({ length: noted }, (_, i) => ({ mac: macOf(moves[4 * i], moves[4 * i + 1]), vlan: moves[4 * i + 1] >>> 16, from: moves[4 * i + 2], to: moves[4 * i + 3] }));
+  }
+
   tick(now: number): void {
     // A whole round in at most some ten seconds, a slice at a time.
     this.counters.aged += this.table.sweep(now, Math.max(1024, this.table.slots >>> 7));
     this.counters.entries = this.table.size;
   }
 
-  private count(what: number): void {
+  private count(what: number, low: number, high: number, port: number): void {
     if (what === LEARNED_NEW) this.counters.learned++;
-    else if (what === LEARNED_MOVE) this.counters.moved++;
-    else if (what === LEARNED_FULL) this.counters.full++;
+    else if (what === LEARNED_MOVE) {
+      this.counters.moved++;
+      if (this.noted === NOTED_MOVES) return;
+      const { moves } = this, at = 4 * this.noted++;
+      moves[at] = low;
+      moves[at + 1] = high;
+      moves[at + 2] = this.table.movedFrom;
+      moves[at + 3] = port;
+    } else if (what === LEARNED_FULL) this.counters.full++;
   }
 }
 

@@ -17,6 +17,10 @@ export interface SwitchLogic {
   /** The port is there (again, or newly), or its traffic must not reach anybody any more. */
   portAdded?(port: number): void;
   portRemoved?(port: number): void;
+  /** Its link is down, or it was disabled, and may come back; without this `portRemoved` is called. */
+  portDown?(port: number): void;
+  /** Stations that were seen at another port since the last call; the first few. Asked when the counter `moved` has grown. */
+  takeMoves?(): readonly Move[];
   /** Some ten times a second: ageing and the like. @param now seconds, CLOCK_MONOTONIC */
   tick?(now: number): void;
   /** Counters by name, for statistics; read once a second. */
@@ -24,6 +28,9 @@ export interface SwitchLogic {
   /** The forwarding table, where it has one: for showing and editing. */
   readonly table?: ForwardingTable;
 }
+
+/** A station that sent from another port than before. */
+export interface Move { readonly mac: string; readonly vlan: number; readonly from: number; readonly to: number }
 
 export interface FrameLogic {
   readonly name?: string;
