@@ -12,3 +12,4 @@ export * from './tap.js';
 export { packageRoot } from './addon.js';
 export * from './netif.js';
 export * from './checksum.js';
+export * from './gather.js';

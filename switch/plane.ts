@@ -8,14 +8,15 @@
  * BigInt, no Map, no subarray, no Atomics. Native code is entered once a burst. Of 80 ns a frame (60
  * bytes, 1,024 MACs, warm; 2-core x86-64 VM, Node 20): decide 25, gather 23, dispatch 20, complete 9.
  */
-import { completeChecksums, clockRead, FramekeepError, type Mapping } from '../native/index.js';
+import { burstGather, completeChecksums, clockRead, errnoName, FramekeepError, type Mapping } from '../native/index.js';
 import { ENTRY_WORDS, type Log } from '../logger/log.js';
 import {
-  DROP_DISABLED, DROP_LOGIC, DROP_NO_EGRESS, DROP_OVERSIZE, DROP_REASONS, DROP_RUNT, DROP_TX_FULL, FLAG_SWITCH_TIME, MAX_PORTS, NO_BUFFER, VERDICT_DROPPED,
+  DROP_DISABLED, DROP_LOGIC, DROP_NO_EGRESS, DROP_OVERSIZE, DROP_REASONS, DROP_RUNT, DROP_TX_FULL, FLAG_CHECKSUM_COMPLETED, FLAG_SWITCH_TIME, MAX_PORTS,
+  NO_BUFFER, VERDICT_DROPPED,
 } from '../logger/format.js';
 import type { Buffers } from './buffers.js';
 import { WITH_SEVERAL } from './buffers.js';
-import { Burst, BURST, FLOOD, KEEP_SELECTED, offsetOf, segmentOf, SEVERAL, UNDECIDED } from './burst.js';
+import { ASK, ASK_CHECKSUMS, ASK_STAMPED, Burst, BURST, FLOOD, MEASURED, SEVERAL, UNDECIDED } from './burst.js';
 import { GLOBAL, PORT, type Counters } from './counters.js';
 import type { SwitchLogic } from './lookup/logic.js';
 import type { PortDriver } from './ports/driver.js';
@@ -45,8 +46,9 @@ export class PlanePort {
   /** Frames on the TX ring that other TX rings have as well: by buffer, 1. */
   readonly flooded: Uint8Array;
   readonly counters: Float64Array;
-  /** Index of the first TX entry that was not published yet. */
+  /** Index of the first TX entry that was not published yet, and the bytes of the frames since. */
   published: number;
+  unpublishedBytes = 0;
   /** The TX ring takes no frame with fewer entries free than this: a port that is stuck does not get every buffer there is. */
   spare = 1;
   /** The newest stamp of each queue, ns: a stamp before it is an older frame's. */
@@ -57,6 +59,9 @@ export class PlanePort {
   forwarding = true;
   /** Off: nothing that comes in here is kept. */
   keeping = true;
+  /** The frames of the burst in hand that go out here, in order: their places in the burst. */
+  readonly list = new Uint8Array(BURST);
+  listed = 0;
 
   constructor(id: number, driver: PortDriver, buffers: number, counters: Float64Array) {
     this.id = id;
@@ -79,24 +84,26 @@ export class Plane {
   now = 0;
   seconds = 0;
   private readonly burst: Burst;
-  private readonly words: readonly Uint32Array[];
   private readonly chunkShift: number;
   private readonly clockWords = new Uint32Array(2);
   private readonly clockSeconds = new Float64Array(1);
   private readonly drops = new Uint32Array(32);
+  /** Most bytes kept of a frame. */
+  snap = 0xffff;
   /** Why keeping has stopped for good: the medium refused a commit, or the format is used up. */
   keepingStopped: FramekeepError | undefined;
   private bursts = 0;
   private commits = 0;
   /** Buffers that one queue may have to receive into. */
   private fillTarget = 0;
-  private readonly completed = new Uint8Array(BURST);
 
   constructor(options: PlaneOptions) {
     this.options = options;
     this.chunkShift = Math.log2(options.chunk);
     this.burst = new Burst(options.umem.segments.map((s) => new Uint8Array(s)));
-    this.words = options.umem.segments.map((s) => new Uint32Array(s));
+    const { asked } = this.burst;
+    asked.set([options.minFrame, options.maxFrame, this.chunkShift, options.buffers.first], ASK.minFrame);
+    asked.set([options.logic.table?.seed ?? 0, VERDICT_DROPPED + DROP_RUNT, VERDICT_DROPPED + DROP_OVERSIZE, UNDECIDED, FLAG_CHECKSUM_COMPLETED, FLAG_SWITCH_TIME], ASK.seed);
   }
 
   addPort(id: number, driver: PortDriver): PlanePort {
@@ -173,13 +180,11 @@ export class Plane {
 
   /** One burst of one queue, from ring to rings. */
   private take(port: PlanePort, q: number, n: number): number {
-    const { burst, options } = this, queue = port.driver.queues[q];
-    this.readClock();
+    const { burst, options } = this, { rx } = port.driver.queues[q];
     burst.count = n;
     burst.ingress = port.id;
-    burst.now = this.seconds | 0;
     if (port.driver.partialChecksums) {
-      port.counters[PORT.checksums] += completeChecksums(options.umem.id, queue.rx.words, queue.rx.entries, queue.rx.next, n, queue.rx.mask, this.completed);
+      port.counters[PORT.checksums] += completeChecksums(options.umem.id, rx.words, rx.entries, rx.next, n, rx.mask, burst.completed);
     }
     this.bursts++;
     this.gather(port, q, n);
@@ -191,87 +196,114 @@ export class Plane {
     return n;
   }
 
-  /**
-   * Reads each frame's descriptor, first 16 bytes and stamp into the burst's arrays before anything else is done with
-   * them: the cache misses of a burst are independent, and overlap.
-   */
+  /** Reads each frame's descriptor, first 16 bytes and stamp into the burst's arrays, before anything else is done with them. */
   private gather(port: PlanePort, q: number, n: number): void {
-    const { rx } = port.driver.queues[q];
-    const { burst, words, chunkShift } = this, { minFrame, maxFrame, buffers } = this.options, { stamped, partialChecksums } = port.driver;
-    const { addressLow, addressHigh, length, dstLow, dstHigh, srcLow, srcHigh, type, stampLow, stampHigh, flags, egress, keep } = burst;
-    const ring = rx.words, { checker } = buffers, clockLow = this.clockWords[0], clockHigh = this.clockWords[1], { now } = this;
-    let last = port.lastStamp[q], bytes = 0;
-    for (let i = 0; i < n; i++) {
-      const d = rx.at(rx.next + i), low = ring[d], high = ring[d + 1], len = ring[d + 2];
-      addressLow[i] = low;
-      addressHigh[i] = high;
-      length[i] = len;
-      bytes += len;
-      keep[i] = KEEP_SELECTED;
-      flags[i] = partialChecksums && this.completed[i] === 1 ? 4 : 0;
-      const frame = words[segmentOf(low, high)], w = offsetOf(low) >>> 2;
-      if (len < 14 || len < minFrame || len > maxFrame) {
-        egress[i] = VERDICT_DROPPED + (len > maxFrame ? DROP_OVERSIZE : DROP_RUNT);
-        dstLow[i] = dstHigh[i] = srcLow[i] = srcHigh[i] = type[i] = 0;
-      } else {
-        const w1 = frame[w + 1], w2 = frame[w + 2], w3 = frame[w + 3];
-        egress[i] = UNDECIDED;
-        dstLow[i] = frame[w];
-        dstHigh[i] = w1 & 0xffff;
-        srcLow[i] = (w1 >>> 16) | (w2 << 16);
-        srcHigh[i] = w2 >>> 16;
-        type[i] = len >= 16 ? w3 : w3 & 0xffff;
-      }
-      stampLow[i] = clockLow;
-      stampHigh[i] = clockHigh;
-      if (stamped) {
-        const sl = frame[w - 2], sh = frame[w - 1], stamp = sh * 4294967296 + sl;
-        if (stamp >= last && stamp <= now) {
-          stampLow[i] = sl;
-          stampHigh[i] = sh;
-          last = stamp;
-        } else flags[i] |= FLAG_SWITCH_TIME;  // no stamp was written: these bytes are an older frame's
-      }
-      if (checker !== null) checker.move(((high << (32 - chunkShift)) | (low >>> chunkShift)) >>> 0, 'FILL', 'SWITCH');
-    }
+    const { burst } = this, { asked, measured } = burst, { driver, counters } = port, { rx } = driver.queues[q], { checker, first } = this.options.buffers;
+    asked[ASK.entries] = rx.entries;
+    asked[ASK.first] = rx.next;
+    asked[ASK.count] = n;
+    asked[ASK.mask] = rx.mask;
+    asked[ASK.options] = (driver.stamped ? ASK_STAMPED : 0) | (driver.partialChecksums ? ASK_CHECKSUMS : 0);
+    measured[MEASURED.lastStamp] = port.lastStamp[q];
+    const result = burstGather(this.options.umem.id, burst.memory, rx.words);
+    if (result !== 0) throw new FramekeepError('E_DESCRIPTOR', `port ${port.id} gave a frame that lies outside of the buffers: ${errnoName(result)}`, 'this is a bug in framekeep, or in the port\'s peer: please report it');
+    port.lastStamp[q] = measured[MEASURED.lastStamp];
+    this.now = measured[MEASURED.now];
+    this.seconds = measured[MEASURED.seconds];
+    burst.now = this.seconds | 0;
     rx.next = (rx.next + n) >>> 0;
     rx.publish();
-    port.lastStamp[q] = last;
-    port.counters[PORT.received] += n;
-    port.counters[PORT.receivedBytes] += bytes;
+    if (checker !== null) for (let i = 0; i < n; i++) checker.move(burst.buffer[i] + first, 'FILL', 'SWITCH');
+    counters[PORT.received] += n;
+    counters[PORT.receivedBytes] += measured[MEASURED.bytes];
   }
 
-  /** Carries the burst's decisions out: descriptors onto TX rings, kept frames into the log's batch, the rest is free. */
+  /**
+   * Carries the burst's decisions out: lists for each port what goes there, puts the lists onto TX rings, then settles each
+   * frame: kept ones join the log's batch, and a buffer that nobody holds is free.
+   */
   private dispatch(port: PlanePort, n: number): void {
-    const { burst, ports, chunkShift, drops } = this, { buffers, log } = this.options, { entries, maxBatch } = log;
-    const { addressLow, addressHigh, length, egress, keep, flags, stampLow, stampHigh } = burst, ingress = port.id;
-    const { holds, with: has, free, first, checker } = buffers;
-    let forwarded = 0, flooded = 0, kept = 0, keptBytes = 0;
+    const { burst, ports, live } = this, { egress } = burst;
     for (let i = 0; i < n; i++) {
-      const low = addressLow[i], high = addressHigh[i], len = length[i], b = (((high << (32 - chunkShift)) | (low >>> chunkShift)) >>> 0) - first;
-      let to = egress[i], held = 0;
-      has[b] = 0;
-      if (to < VERDICT_DROPPED) {
-        const out = to < MAX_PORTS ? ports[to] : null;
-        if (out === null || !out.up) to = VERDICT_DROPPED + DROP_NO_EGRESS;
-        else if (out.tx.room(out.spare) < out.spare) { to = VERDICT_DROPPED + DROP_TX_FULL; out.counters[PORT.txFull]++; }
-        else {
-          out.tx.pushDescriptor(low, high, len);
-          has[b] = to + 1;
-          held = 1;
-          forwarded++;
-        }
+      const to = egress[i];
+      if (to < MAX_PORTS) {
+        const out = ports[to];
+        if (out !== null && out.up) out.list[out.listed++] = i;
+        else egress[i] = VERDICT_DROPPED + DROP_NO_EGRESS;
       } else if (to >= SEVERAL) {
-        held = this.flood(i, b, low, high, len);
-        if (held > 0) flooded++;
-        else { to = VERDICT_DROPPED - held; held = 0; }
-      } else if (to >= VERDICTS_END) to = VERDICT_DROPPED + DROP_LOGIC;  // the logic left it undecided
-      if (held === 0) drops[to - VERDICT_DROPPED]++;
+        if (this.listSeveral(i) === 0) egress[i] = VERDICT_DROPPED + DROP_NO_EGRESS;
+      } else if (to >= VERDICTS_END || to < VERDICT_DROPPED) egress[i] = VERDICT_DROPPED + (to < VERDICT_DROPPED ? DROP_NO_EGRESS : DROP_LOGIC);
+    }
+    for (let p = 0; p < live.length; p++) if (live[p].listed > 0) this.put(live[p]);
+    this.settle(port, n);
+  }
+
+  /** A frame for several ports joins the list of each. @returns how many those are */
+  private listSeveral(i: number): number {
+    const { burst, live } = this, all = burst.egress[i] === FLOOD, { set, ingress } = burst;
+    let listed = 0;
+    for (let p = 0; p < live.length; p++) {
+      const out = live[p], { id } = out;
+      if (!out.up || (all ? id === ingress : (set[2 * i + (id >>> 5)] & (1 << (id & 31))) === 0)) continue;
+      out.list[out.listed++] = i;
+      listed++;
+    }
+    return listed;
+  }
+
+  /** Puts a port's list onto its TX ring, as far as there is room, and notes it as a holder of those buffers. */
+  private put(out: PlanePort): void {
+    const { list, listed, tx, flooded } = out, { addressLow, addressHigh, length, buffer, egress } = this.burst, { holds, with: has } = this.options.buffers;
+    const room = tx.room(listed + out.spare - 1) - out.spare + 1, count = listed < room ? listed : room > 0 ? room : 0, alone = out.id + 1;
+    const { words, mask, entries } = tx;
+    let at = tx.next, bytes = 0;
+    for (let k = 0; k < count; k++, at++) {
+      const i = list[k], b = buffer[i], len = length[i], e = entries + ((at & mask) << 2);
+      bytes += len;
+      words[e] = addressLow[i];
+      words[e + 1] = addressHigh[i];
+      words[e + 2] = len;
+      words[e + 3] = 0;
+      if (egress[i] < MAX_PORTS) {
+        has[b] = alone;
+        holds[b] = 1;
+      } else {
+        has[b] = WITH_SEVERAL;
+        flooded[b] = 1;
+        holds[b]++;
+      }
+    }
+    tx.next = at >>> 0;
+    out.unpublishedBytes += bytes;
+    out.counters[PORT.txFull] += listed - count;
+    out.listed = 0;
+  }
+
+  /** After the TX rings were filled: counts, adds kept frames to the log's batch, frees what nobody holds. */
+  private settle(port: PlanePort, n: number): void {
+    const { burst, drops } = this, { buffers, log } = this.options, { snap } = this, { entries, maxBatch } = log, { holds, with: has, free, first, checker } = buffers;
+    const { addressLow, addressHigh, length, buffer, egress, keep, flags, stampLow, stampHigh, ingress } = burst;
+    let flooded = 0, dropped = 0, kept = 0, keptBytes = 0, { freeCount } = buffers, { pending } = log;
+    for (let i = 0; i < n; i++) {
+      const b = buffer[i];
+      let to = egress[i], held = holds[b];
+      if (held === 0) {
+        if (to < VERDICT_DROPPED || to >= SEVERAL) to = VERDICT_DROPPED + DROP_TX_FULL;
+        drops[to - VERDICT_DROPPED]++;
+        dropped++;
+        has[b] = 0;
+      } else if (to >= SEVERAL) flooded++;
       if (keep[i] === 1) {
-        if (log.pending === maxBatch) this.flushLog();
-        const snapped = len < this.snap ? len : this.snap, e = log.pending++ * ENTRY_WORDS;
-        entries[e] = low;
-        entries[e + 1] = high;
+        if (pending === maxBatch) {
+          buffers.freeCount = freeCount;
+          log.pending = pending;
+          this.flushLog();
+          ({ freeCount } = buffers);
+          pending = 0;
+        }
+        const len = length[i], snapped = len < snap ? len : snap, e = pending++ * ENTRY_WORDS;
+        entries[e] = addressLow[i];
+        entries[e + 1] = addressHigh[i];
         entries[e + 2] = snapped;
         entries[e + 3] = len;
         entries[e + 4] = ingress | (to << 8) | (flags[i] << 16);
@@ -280,52 +312,31 @@ export class Plane {
         kept++;
         keptBytes += snapped;
         // One-copy: the commit still reads from this buffer, so the log holds it until then.
-        held++;
+        holds[b] = ++held;
       }
       if (checker !== null) checker.move(b + first, 'SWITCH', held > 0 ? 'HELD' : 'FREE');
-      if (held > 0) holds[b] = held;
-      else free[buffers.freeCount++] = b + first;
+      if (held === 0) free[freeCount++] = b + first;
     }
+    buffers.freeCount = freeCount;
+    log.pending = pending;
     const c = port.counters;
-    c[PORT.forwarded] += forwarded;
+    c[PORT.forwarded] += n - flooded - dropped;
     c[PORT.flooded] += flooded;
     c[PORT.kept] += kept;
     c[PORT.keptBytes] += keptBytes;
     c[PORT.notSelected] += n - kept;
-    if (forwarded + flooded < n) {
+    if (dropped > 0) {
       for (let r = 0; r < drops.length; r++) if (drops[r] > 0) { c[PORT.dropped + r] += drops[r]; drops[r] = 0; }
     }
-  }
-
-  /** Most bytes kept of a frame. */
-  snap = 0xffff;
-
-  /** One buffer on many TX rings. @returns on how many; if none, minus the reason */
-  private flood(i: number, b: number, low: number, high: number, len: number): number {
-    const { burst, live } = this, all = burst.egress[i] === FLOOD, set = burst.set, has = this.options.buffers.with;
-    let held = 0, reason = DROP_NO_EGRESS;
-    for (let p = 0; p < live.length; p++) {
-      const out = live[p], { id } = out;
-      if (all ? id === burst.ingress : (set[2 * i + (id >>> 5)] & (1 << (id & 31))) === 0) continue;
-      if (!out.up) continue;
-      if (out.tx.room(out.spare) < out.spare) { out.counters[PORT.txFull]++; reason = DROP_TX_FULL; continue; }
-      out.tx.pushDescriptor(low, high, len);
-      out.flooded[b] = 1;
-      held++;
-    }
-    if (held === 0) return -reason;
-    has[b] = WITH_SEVERAL;
-    return held;
   }
 
   /** Publishes what the turn put on a port's TX ring, and sees to it that it is sent. */
   private send(port: PlanePort): void {
     const { tx } = port, n = (tx.next - port.published) >>> 0;
     if (n > 0) {
-      let bytes = 0;
-      for (let i = port.published; i !== tx.next; i = (i + 1) >>> 0) bytes += tx.words[tx.at(i) + 2];
       port.counters[PORT.sent] += n;
-      port.counters[PORT.sentBytes] += bytes;
+      port.counters[PORT.sentBytes] += port.unpublishedBytes;
+      port.unpublishedBytes = 0;
       port.published = tx.next;
       tx.publish();
     }
@@ -338,13 +349,18 @@ export class Plane {
   private complete(port: PlanePort): void {
     const ring = port.driver.queues[0].completion, n = ring.available();
     if (n === 0) return;
-    const { words } = ring, { chunkShift } = this, { buffers } = this.options, { with: has, first } = buffers, { flooded } = port;
-    for (let i = 0; i < n; i++) {
-      const e = ring.at(ring.next + i), buffer = ((words[e + 1] << (32 - chunkShift)) | (words[e] >>> chunkShift)) >>> 0, b = buffer - first;
+    const { words, mask, entries } = ring, { chunkShift } = this, { buffers } = this.options, { with: has, holds, free, first, checker } = buffers, { flooded } = port;
+    let { freeCount } = buffers, at = ring.next;
+    for (let i = 0; i < n; i++, at++) {
+      const e = entries + ((at & mask) << 1), b = (((words[e + 1] << (32 - chunkShift)) | (words[e] >>> chunkShift)) >>> 0) - first;
       if (has[b] === WITH_SEVERAL) flooded[b] = 0; else has[b] = 0;
-      buffers.release(buffer);
+      if (checker !== null) checker.expect(b + first, 'HELD');
+      if (--holds[b] !== 0) continue;
+      free[freeCount++] = b + first;
+      if (checker !== null) checker.move(b + first, 'HELD', 'FREE');
     }
-    ring.next = (ring.next + n) >>> 0;
+    buffers.freeCount = freeCount;
+    ring.next = at >>> 0;
     ring.publish();
   }
 
@@ -354,13 +370,17 @@ export class Plane {
     const room = fill.room(fill.size - (want >>> 1));
     let n = Math.min(want - (fill.size - room), buffers.freeCount);
     if (n < 1) return;
-    const { chunkShift } = this, { free, with: has, first, checker } = buffers, mine = port.id + 1;
-    for (; n > 0; n--) {
-      const buffer = free[--buffers.freeCount];
+    const { chunkShift } = this, { free, with: has, first, checker } = buffers, { words, mask, entries } = fill, mine = port.id + 1;
+    let { freeCount } = buffers, at = fill.next;
+    for (; n > 0; n--, at++) {
+      const buffer = free[--freeCount], e = entries + ((at & mask) << 1);
       has[buffer - first] = mine;
       if (checker !== null) checker.move(buffer, 'FREE', 'FILL');
-      fill.pushAddress((buffer << chunkShift) >>> 0, buffer >>> (32 - chunkShift));
+      words[e] = buffer << chunkShift;
+      words[e + 1] = buffer >>> (32 - chunkShift);
     }
+    buffers.freeCount = freeCount;
+    fill.next = at >>> 0;
     fill.publish();
     if (fill.needsWakeup()) port.driver.wakeReceive?.();
   }

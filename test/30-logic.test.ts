@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { DROP_LOGIC, DROP_NO_EGRESS, DROP_OVERSIZE, DROP_RESERVED, DROP_RUNT, DROP_SAME_PORT, VERDICT_DROPPED } from '../logger/index.js';
 import { FramekeepError, packageRoot } from '../native/index.js';
-import { Burst, FLOOD, KEEP_NO, KEEP_SELECTED, KEEP_YES, SEVERAL, UNDECIDED } from '../switch/burst.js';
+import { Burst, FLOOD, KEEP_NO, KEEP_SELECTED, KEEP_YES, macHash, SEVERAL, UNDECIDED } from '../switch/burst.js';
 import { loadLogic } from '../switch/lookup/load.js';
 import { LearningSwitch } from '../switch/lookup/learning.js';
 import { FrameView, perFrame, type FrameLogic, type LogicContext, type SwitchLogic, type Verdict } from '../switch/lookup/logic.js';
@@ -19,7 +19,7 @@ const bytes = (hex: string): number[] => [...Buffer.from(hex.replaceAll(/[: ]/g,
 const A = '02:00:00:00:00:0a', B = '02:00:00:00:00:0b', C = '06:00:00:00:00:0a';
 
 /** A burst as the gather pass would make it. */
-function burstOf(ingress: number, now: number, frames: readonly Sent[]): Burst {
+function burstOf(ingress: number, now: number, frames: readonly Sent[], seed = 0): Burst {
   const memory = new Uint8Array(frames.length * 64), burst = new Burst([memory]);
   burst.count = frames.length;
   burst.ingress = ingress;
@@ -34,12 +34,14 @@ function burstOf(ingress: number, now: number, frames: readonly Sent[]): Burst {
     burst.srcLow[i] = (words[1] >>> 16) | (words[2] << 16);
     burst.srcHigh[i] = words[2] >>> 16;
     burst.type[i] = words[3];
+    burst.dstHash[i] = macHash(burst.dstLow[i], burst.dstHigh[i], seed);
+    burst.srcHash[i] = macHash(burst.srcLow[i], burst.srcHigh[i], seed);
     burst.egress[i] = UNDECIDED;
   });
   return burst;
 }
 function decided(logic: SwitchLogic, ingress: number, now: number, ...frames: Sent[]): number[] {
-  const burst = burstOf(ingress, now, frames);
+  const burst = burstOf(ingress, now, frames, logic.table?.seed);
   logic.decide(burst);
   return [...burst.egress.subarray(0, frames.length)];
 }
@@ -82,7 +84,7 @@ test('learning, destination: reserved, group, at the ingress, known, unknown, ag
 });
 
 test('learning: what was dropped for its length is neither learned from nor decided', (t) => {
-  const logic = new LearningSwitch(CONTEXT), burst = burstOf(1, 0, [[B, A], [A, B]]);
+  const logic = new LearningSwitch(CONTEXT), burst = burstOf(1, 0, [[B, A], [A, B]], logic.table.seed);
   burst.egress[0] = VERDICT_DROPPED + DROP_RUNT;
   burst.egress[1] = VERDICT_DROPPED + DROP_OVERSIZE;
   logic.decide(burst);

@@ -34,14 +34,14 @@ export class LearningSwitch implements SwitchLogic {
   private readonly forwardReserved: boolean;
 
   constructor(context: LogicContext) {
-    this.table = new ForwardingTable(context.fdbSize, context.ageing);
+    this.table = new ForwardingTable(context.fdbSize, context.ageing, context.table);
     this.vlanAware = context.vlanAware;
     this.forwardReserved = context.forwardReserved;
   }
 
   // No allocation, no closure; 8–25 ns a frame by the table's size.
   decide(burst: Burst): void {
-    const { count, ingress, now, dstLow, dstHigh, srcLow, srcHigh, egress } = burst, { table, vlanAware } = this;
+    const { count, ingress, now, dstLow, dstHigh, dstHash, srcLow, srcHigh, srcHash, egress } = burst, { table, vlanAware } = this;
     let lastLow = 0, lastHigh = -1;  // runs of one source are common
     for (let i = 0; i < count; i++) {
       if (egress[i] !== UNDECIDED) continue;
@@ -51,15 +51,15 @@ export class LearningSwitch implements SwitchLogic {
       else if (sl !== lastLow || sh !== lastHigh) {
         lastLow = sl;
         lastHigh = sh;
-        const what = table.learn(sl, sh, ingress, now);
+        const what = table.learn(sl, sh, vlan === 0 ? srcHash[i] : table.hash(sl, sh), ingress, now);
         if (what !== LEARNED_NOTHING) this.count(what, sl, sh, ingress);
       }
-      const dl = dstLow[i], dh = dstHigh[i];
+      const dl = dstLow[i], dh = dstHigh[i] | vlan;
       if ((dl & 1) !== 0) {
         egress[i] = dl === RESERVED_LOW && (dh & RESERVED_HIGH_MASK) === 0 && !this.forwardReserved ? RESERVED : FLOOD;
         continue;
       }
-      const port = table.lookup(dl, dh | vlan, now);
+      const port = table.lookup(dl, dh, vlan === 0 ? dstHash[i] : table.hash(dl, dh), now);
       egress[i] = port < 0 ? FLOOD : port === ingress ? SAME_PORT : port;
     }
   }

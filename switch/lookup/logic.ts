@@ -48,6 +48,8 @@ export interface LogicContext {
   readonly ageing: number;
   readonly vlanAware: boolean;
   readonly forwardReserved: boolean;
+  /** Memory of the forwarding table that the switch's threads share (switch/fdb.ts). */
+  readonly table?: SharedArrayBuffer;
 }
 
 export type LogicFactory = (context: LogicContext) => SwitchLogic | FrameLogic;
