@@ -50,7 +50,7 @@ if (has('taps in network namespaces', 'root', 'ip', 'setpriv')) {
 
   /** Two taps, up, on one kernel bridge that floods and does not wait: what one sends the other receives. */
   const bridged = `const a = new TapEnd('a0'), b = new TapEnd('b0');
-    sh('ip link add br0 type bridge forward_delay 0 ageing_time 0 && ip link set a0 master br0 up && ip link set b0 master br0 up && ip link set br0 up');\n`;
+    sh('ip link add br0 type bridge mcast_snooping 0 forward_delay 0 ageing_time 0 && ip link set a0 master br0 up && ip link set b0 master br0 up && ip link set br0 up');\n`;
 
   within('frames of every length pass byte by byte, in the buffers that were given, and each buffer comes back', (t, _ns, run) => {
     const [sent, got, completions, counters, ends] = run(`${bridged}
@@ -90,7 +90,7 @@ if (has('taps in network namespaces', 'root', 'ip', 'setpriv')) {
 
   within('an rx ring that is full keeps frames in the kernel', (t, _ns, run) => {
     const answer = run(`const a = new TapEnd('a0'), b = new TapEnd('b0', { size: 4 });
-      sh('ip link add br0 type bridge forward_delay 0 && ip link set a0 master br0 up && ip link set b0 master br0 up && ip link set br0 up');
+      sh('ip link add br0 type bridge mcast_snooping 0 forward_delay 0 && ip link set a0 master br0 up && ip link set b0 master br0 up && ip link set br0 up');
       const frames = Array.from({ length: 7 }, (_, i) => frame(60, i + 3));
       a.send(40, ...frames);
       fk.pollWait(new Int32Array([b.tap.fd, 1]), 1, 1e9);
@@ -103,7 +103,7 @@ if (has('taps in network namespaces', 'root', 'ip', 'setpriv')) {
 
   within('a frame too long for a buffer is dropped and counted, never cut; its buffer serves the next', (t, _ns, run) => {
     const [got, counters] = run(`const a = new TapEnd('a0', { chunks: 64 }), b = new TapEnd('b0');
-      sh('ip link add br0 type bridge forward_delay 0 ageing_time 0; for i in a0 b0; do ip link set $i mtu 9000 master br0 up; done; ip link set br0 up');
+      sh('ip link add br0 type bridge mcast_snooping 0 forward_delay 0 ageing_time 0; for i in a0 b0; do ip link set $i mtu 9000 master br0 up; done; ip link set br0 up');
       const sizes = [60, 1791, 1792, 1793, 3000, 61], got = [];
       b.give(0, ${CHUNK}, ${2 * CHUNK});
       sizes.forEach((n, i) => { const f = frame(n, i + 3); a.bytes.set(f, 40 * ${CHUNK}); a.rings.tx.pushDescriptor(40 * ${CHUNK}, 0, n); a.rings.tx.publish(); a.transmit(); });
