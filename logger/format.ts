@@ -328,7 +328,9 @@ function decodeCheckpoint(g: Geometry, boot: number, bytes: Uint8Array): Checkpo
 export function putText(bytes: Uint8Array, at: number, room: number, text: string): void {
   new TextEncoder().encodeInto(text, bytes.subarray(at, at + room));
 }
+/** A pool may be anybody's, and its texts reach terminals: control characters and those that turn the direction of writing come as U+FFFD. */
 export function getText(bytes: Uint8Array, at: number, room: number): string {
   const end = bytes.subarray(at, at + room).indexOf(0);
-  return new TextDecoder().decode(bytes.subarray(at, end < 0 ? at + room : at + end));
+  const text = new TextDecoder().decode(bytes.subarray(at, end < 0 ? at + room : at + end));
+  return text.replace(/[\t\n\r]/g, ' ').replace(/[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, '\ufffd');
 }
