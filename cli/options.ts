@@ -82,6 +82,10 @@ export interface UpOptions extends CommonOptions, KeepOptions {
   name: string;
   /** Take an interface that carries the default route. */
   force: boolean;
+  /** Give up every privilege once the ports are open; no port is added or removed later. */
+  sealed: boolean;
+  /** Give up none. */
+  keepPrivileges: boolean;
   /** Seconds between two lines of counters; 0: none. */
   stats: number;
   /** No progress on standard error; errors still. */

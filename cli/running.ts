@@ -26,11 +26,11 @@ export async function serveControl(sw: Switch): Promise<void> {
   await ControlServer.listen(sw);
 }
 
-/** What was opened. */
-export function announce(sw: Switch, ports: readonly SwitchPort[], options: RunningOptions, io: Io): void {
+/** What was opened. @param privileges  what is left, where some were given up */
+export function announce(sw: Switch, ports: readonly SwitchPort[], options: RunningOptions, io: Io, privileges?: readonly string[]): void {
   const { started } = sw;
   if (options.json) {
-    io.print(JSON.stringify({ type: 'started', name: sw.name, ...started, ports, leftovers: sw.leftovers }));
+    io.print(JSON.stringify({ type: 'started', name: sw.name, ...started, ports, leftovers: sw.leftovers, ...(privileges && { privileges }) }));
     return;
   }
   if (options.quiet) return;
@@ -44,6 +44,7 @@ export function announce(sw: Switch, ports: readonly SwitchPort[], options: Runn
     io.note(`${port.spec}: ${port.note}`);
     for (const line of port.report) io.note(dim(`  ${line}`));
   }
+  if (privileges !== undefined) io.note(dim(`privileges left: ${privileges.length === 0 ? 'none' : privileges.map((name) => `CAP_${name}`).join(', ')}`));
 }
 
 /** Shows the switch until it is to end, and ends it. @returns the exit code */

@@ -105,6 +105,8 @@ export const COMMANDS: readonly CommandEntry[] = [
       { long: 'max-frame', value: v.integer('BYTES', 60, 65535), fallback: 1522, group: 'Switching:', help: 'drop longer frames (length without FCS)' },
       { long: 'min-frame', value: v.integer('BYTES', 14, 1514), fallback: 14, group: 'Switching:', help: 'drop shorter frames (length without FCS)' },
       { long: 'force', group: 'Running:', help: 'take an interface that carries the default route' },
+      { long: 'sealed', group: 'Running:', help: 'give up every privilege once the ports are open; ports stay as they are' },
+      { long: 'keep-privileges', group: 'Running:', help: 'give up none (default: all but what opening ports takes)' },
       { long: 'stats', value: v.seconds, fallback: 1, group: 'Running:', help: 'print counters this often; 0: never' },
       { ...QUIET, group: 'Running:' },
       { long: 'duration', value: v.seconds, shown: 'none', group: 'Running:', help: 'stop after so long' },

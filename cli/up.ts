@@ -9,6 +9,7 @@ export async function run(options: UpOptions, io: Io): Promise<number> {
   if (options.ports.length === 0) {
     throw new FramekeepError('E_USAGE', 'a switch needs ports', 'name some: framekeep up xdp:eth1 tap:vm1; framekeep doctor shows what this machine has');
   }
+  if (options.sealed && options.keepPrivileges) throw new FramekeepError('E_USAGE', '--sealed and --keep-privileges exclude each other', 'say one of them');
   void io.interrupted;  // from here on a signal is a request to stop in order
   const sw = await Switch.start({
     name: options.name, pool: options.pool, held: true, create: { bytes: options.poolSize, chunk: options.chunk },
@@ -18,15 +19,17 @@ export async function run(options: UpOptions, io: Io): Promise<number> {
     minFrame: options.minFrame, maxFrame: options.maxFrame, force: options.force,
   });
   const ports: SwitchPort[] = [];
+  let privileges: readonly string[] | undefined;
   try {
     for (const port of options.ports) ports.push(await sw.addPort(port));
+    if (!options.keepPrivileges) privileges = sw.dropPrivileges(options.sealed);  // before the first frame of somebody else's
     await sw.begin();
     await serveControl(sw);
   } catch (error) {
     await sw.stop();
     throw error;
   }
-  announce(sw, ports, options, io);
+  announce(sw, ports, options, io, privileges);
   const code = await runUntilDone(sw, options, io);
   if (!options.json && !options.quiet) io.note(`stopped; see what was kept: ${program()} inspect ${options.pool}`);
   return code;

@@ -13,3 +13,4 @@ export { packageRoot } from './addon.js';
 export * from './netif.js';
 export * from './checksum.js';
 export * from './gather.js';
+export * from './privileges.js';

@@ -11,7 +11,7 @@ import { EventEmitter } from 'node:events';
 import { closeSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { closeFd, eventCreate, eventSignal, FramekeepError, packageRoot, type Durability } from '../native/index.js';
+import { closeFd, eventCreate, eventSignal, FramekeepError, packageRoot, type Capability, type Durability } from '../native/index.js';
 import { compileFilter } from '../logger/filter/index.js';
 import type { CreateOptions } from '../logger/pool.js';
 import { describeKeep, type KeepPort, type KeepState, type PortInfo, type Status } from './control/protocol.js';
@@ -20,6 +20,7 @@ import { entriesOf, keyOf, type FdbEntry } from './fdb.js';
 import type { Answer, FdbShown, KeepPolicy, PortOpened, Request, Started, SwitchEvent, ThreadOptions, WireError } from './messages.js';
 import { labelOf, parsePortSpec, type PortSpec } from './ports/spec.js';
 import { preparePort, restoreLeftovers, type Prepared, type PrepareOptions } from './ports/prepare.js';
+import { giveUpPrivileges } from './privileges.js';
 import { claimName, countersPath } from './run_directory.js';
 import { CountersWatch } from './watch.js';
 
@@ -100,6 +101,7 @@ export class Switch extends EventEmitter<Events> {
   private readonly watch: NodeJS.Timeout;
   private frozen = false;
   private keepingStopped: string | null = null;
+  private sealed = false;
   private nextId = 1;
   private readonly ended: Promise<void>;
   /** The last counters, once the data plane has ended. */
@@ -179,6 +181,7 @@ export class Switch extends EventEmitter<Events> {
    * @throws FramekeepError that says why, and what grants it
    */
   async addPort(port: string | PortSpec): Promise<SwitchPort> {
+    this.refuseIfSealed();
     const spec = typeof port === 'string' ? parsePortSpec(port) : port;
     const prepare: PrepareOptions = { directory: this.directory, force: this.options.force ?? false };
     const prepared = await preparePort(spec, prepare);
@@ -203,8 +206,24 @@ export class Switch extends EventEmitter<Events> {
     await this.ask({ type: 'hold', held: false });
   }
 
-  /** @throws FramekeepError E_PORT_UNKNOWN */
+  /**
+   * Gives up, for the whole process, every privilege that its ports do not need: docs/security.md says which are kept and why.
+   * @param sealed  ports are neither added nor removed any more, and only what puts interfaces back is kept
+   * @returns what is left. @throws FramekeepError E_PRIVILEGES
+   */
+  dropPrivileges(sealed = false): Capability[] {
+    const left = giveUpPrivileges(sealed ? [...this.prepared.values()].flatMap((p) => p.atEnd) : undefined);
+    this.sealed ||= sealed;
+    return left;
+  }
+
+  private refuseIfSealed(): void {
+    if (this.sealed) throw new FramekeepError('E_SEALED', 'the switch is sealed: it has given up what opening ports takes', 'start it without --sealed');
+  }
+
+  /** @throws FramekeepError E_PORT_UNKNOWN, E_SEALED */
   async removePort(id: number): Promise<void> {
+    this.refuseIfSealed();
     const { port } = this.portInfo(id);
     await this.ask({ type: 'remove-port', id });
     await this.release(id);

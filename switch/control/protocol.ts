@@ -121,10 +121,10 @@ export const METHODS: { readonly [M in Method]: MethodEntry } = {
   'stats': { does: 'all counters, by name', params: {}, errors: [], asks: false },
   'ports.list': { does: 'the ports there are', params: {}, errors: [], asks: false },
   'ports.add': {
-    does: 'opens a port', asks: true, errors: ['E_PORT_SYNTAX', 'E_PORT_KIND', 'E_PORT_OPTION', 'E_PORT_LIMIT', 'and what the kind of port has, as on the command line'],
+    does: 'opens a port', asks: true, errors: ['E_PORT_SYNTAX', 'E_PORT_KIND', 'E_PORT_OPTION', 'E_PORT_LIMIT', 'E_SEALED', 'and what the kind of port has, as on the command line'],
     params: { port: { type: 'text', required: true, help: '`kind:name[,option=value…]`; a path is relative to where the switch was started' } },
   },
-  'ports.remove': { does: 'closes a port, and lets its interface go as it was found', params: { port: { ...PORT, required: true } }, errors: ['E_PORT_UNKNOWN'], asks: true },
+  'ports.remove': { does: 'closes a port, and lets its interface go as it was found', params: { port: { ...PORT, required: true } }, errors: ['E_PORT_UNKNOWN', 'E_SEALED'], asks: true },
   'ports.set': {
     does: 'changes what a port does; what is not named stays', asks: true, errors: ['E_PORT_UNKNOWN'],
     params: {

@@ -7,7 +7,7 @@
  */
 import { createRequire } from 'node:module';
 import { createReadStream } from 'node:fs';
-import { mapMemory } from '../../native/index.js';
+import { dropPrivileges, mapMemory } from '../../native/index.js';
 import { HEADROOM, type PortContext } from './driver.js';
 import { PipePort } from './pipe.js';
 
@@ -45,6 +45,7 @@ try {
   const linkType = cap.open(device, '', 10 << 20, captured);
   if (linkType !== 'ETHERNET') fail(`its link type is ${linkType}, not Ethernet`);
   cap.setMinBytes?.(0);
+  dropPrivileges([]);  // libpcap has its socket: this process needs nothing more
 } catch (error) { fail((error as Error).message); }
 
 /** From the wire to the switch. libpcap hands the same bytes again at the next packet: they are copied out at once. */

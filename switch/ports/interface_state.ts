@@ -91,6 +91,12 @@ export class InterfaceState {
     return report;
   }
 
+  /** Whether there is something of this process's to put back. */
+  owes(name: string): boolean {
+    const state = read(this.#pathOf(name));
+    return state !== undefined && same(state.owner, ownIdentity());
+  }
+
   /** Puts back what `prepare` changed. Harmless where it changed nothing. @returns what was done, for people */
   restore(name: string): string[] {
     const path = this.#pathOf(name), state = read(path);

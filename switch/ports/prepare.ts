@@ -5,7 +5,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { closeFd, defaultRouteInterfaces, FramekeepError, holdPromiscuous, interfaceInfo, type InterfaceInfo } from '../../native/index.js';
+import { closeFd, defaultRouteInterfaces, FramekeepError, holdPromiscuous, interfaceInfo, type Capability, type InterfaceInfo } from '../../native/index.js';
 import { compileFilter } from '../../logger/filter/index.js';
 import { makeDirectory, runBase } from '../run_directory.js';
 import { InterfaceState } from './interface_state.js';
@@ -23,6 +23,8 @@ export interface Prepared {
   readonly request: PortRequest;
   /** What was found and done, for people. */
   readonly report: readonly string[];
+  /** What `release` cannot do without. */
+  readonly atEnd: readonly Capability[];
   /** Called when what the port needs outside of the data plane has gone (a helper process that died). */
   onGone(then: () => void): void;
   /** Puts everything back. */
@@ -58,7 +60,7 @@ function plain(spec: PortSpec): PortRequest {
   return { spec: spec.text, label: labelOf(spec), kind: spec.kind, name: spec.name, options, ifindex: 0 };
 }
 
-const simple = (request: PortRequest): Prepared => ({ request, report: [], onGone: () => undefined, release: async () => undefined });
+const simple = (request: PortRequest): Prepared => ({ request, report: [], atEnd: [], onGone: () => undefined, release: async () => undefined });
 
 function prepareInterface(spec: PortSpec, options: PrepareOptions): Prepared {
   const info = interfaceInfo(spec.name);
@@ -82,6 +84,7 @@ function prepareInterface(spec: PortSpec, options: PrepareOptions): Prepared {
       },
     },
     report,
+    atEnd: state.owes(info.name) ? ['NET_ADMIN'] : [],
     onGone: () => undefined,
     release: async () => {
       closeFd(promiscuous);
@@ -108,7 +111,7 @@ async function prepareCapture(spec: PortSpec, options: PrepareOptions): Promise<
     await release();
     throw error;
   }
-  return { request: { ...plain(spec), options: {}, ifindex: info.index, pipe: { path } }, report: [], onGone: (then) => { onGone = then; }, release };
+  return { request: { ...plain(spec), options: {}, ifindex: info.index, pipe: { path } }, report: [], atEnd: [], onGone: (then) => { onGone = then; }, release };
 }
 
 function ready(helper: ChildProcess, spec: string): Promise<void> {
