@@ -170,3 +170,25 @@ export interface NamedOptions extends CommonOptions {
   /** undefined: the only one that runs. */
   name: string | undefined;
 }
+
+export type PortsOptions = NamedOptions & (
+  | { verb: 'list' }
+  | { verb: 'add'; port: PortSpec }
+  | { verb: 'remove'; port: string }
+  | { verb: 'set'; port: string; forward: 'on' | 'off' | undefined; keep: 'on' | 'off' | undefined });
+
+export type FdbOptions = NamedOptions & (
+  | { verb: 'show' | 'flush'; port: string | undefined }
+  | { verb: 'add'; mac: string; port: string; vlan: number }
+  | { verb: 'delete'; mac: string; vlan: number });
+
+export type KeepCommandOptions = NamedOptions & (
+  | { verb: 'show' | 'freeze' | 'resume' }
+  | { verb: 'set'; words: string[]; keepPorts: KeepPort[]; snap: number | undefined; sample: number | undefined });
+
+export interface StatsOptions extends NamedOptions {
+  /** Until interrupted, or the switch ends. */
+  watch: boolean;
+  /** Seconds between two looks. */
+  every: number;
+}

@@ -10,6 +10,7 @@ import { EXIT, EXIT_HELP } from './exit.js';
 import { COMMANDS, COMMON, keyOf } from './table.js';
 import type { CommandEntry, OptionEntry } from './table.js';
 import type { PortSpec } from './options.js';
+import { didYouMean } from './suggest.js';
 import { BadValue, PORT_KINDS } from './values.js';
 import type { Value } from './values.js';
 
@@ -56,13 +57,22 @@ export function parse(argv: readonly string[], version: string, base: string): P
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return { text: shown.trimEnd(), exitCode: 0 };
     if (error.code === 'commander.help') return { text: program.helpInformation().trimEnd(), exitCode: EXIT.usage };
-    throw usage(error.message.replace(/^error: /, '').replace('\n', ' '), argv);
+    const unknown = error.code === 'commander.excessArguments' ? unknownVerb(argv) : undefined;
+    throw unknown ?? usage(error.message.replace(/^error: /, '').replace('\n', ' '), argv);
   }
   return result!;
 }
 
 function quiet(command: Command, show: (text: string) => void): Command {
   return command.exitOverride().configureOutput({ writeOut: show, writeErr: () => {}, outputError: () => {} });
+}
+
+/** `framekeep ports ad x`: commander takes the default verb for meant, and has an argument too many. */
+function unknownVerb(argv: readonly string[]): FramekeepError | undefined {
+  const words = argv.filter((word, i) => !word.startsWith('-') && !['-n', '--name'].includes(argv[i - 1] ?? '')), entry = COMMANDS.find((c) => c.name === words[0]);
+  if (entry?.verbs === undefined || words.length < 2 || entry.verbs.some((verb) => words.includes(verb.name))) return undefined;
+  const names = entry.verbs.map((verb) => verb.name), found = words.slice(1).map((word) => didYouMean(word, names)).find((hint) => hint !== '') ?? '';
+  return new FramekeepError('E_USAGE', `framekeep ${entry.name} does not know "${words[1]}"${found}; it has ${names.join(', ')}`, `see: framekeep ${entry.name} --help`);
 }
 
 function usage(what: string, argv: readonly string[]): FramekeepError {
@@ -80,6 +90,7 @@ function describe(command: Command, entry: CommandEntry, base: string, common = 
     }));
   }
   for (const o of [...entry.options, ...common]) addOption(command, o, entry, base);
+  if (entry.examples.length === 0) return command.addHelpText('after', `\nframekeep ${entry.name} VERB --help says more.\nExit codes: ${EXIT_HELP}.`);
   const examples = entry.examples.map(([line, what]) => `  ${line}\n      ${what}`).join('\n');
   const unset = entry.configured ? '\n--no-FLAG unsets a flag that the configuration file sets.' : '';
   return command.addHelpText('after', `\nExamples:\n${examples}\n${unset}\nExit codes: ${EXIT_HELP}.`);

@@ -166,6 +166,15 @@ export const logic: Value<string> = {
   },
 };
 
+/** A station's address, in lower case with colons. */
+export const mac: Value<string> = {
+  placeholder: 'MAC',
+  read(t) {
+    if (!/^[0-9a-f]{2}([:-][0-9a-f]{2}){5}$/i.test(t)) throw new BadValue(`${quoted(t)} is no MAC address: write it like 02:00:00:00:00:01`);
+    return t.toLowerCase().replaceAll('-', ':');
+  },
+};
+
 export interface PortKind {
   kind: string;
   /** One line for help. */

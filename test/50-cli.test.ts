@@ -54,11 +54,14 @@ test('--help names every subcommand and the exit codes, on standard output', (t)
 });
 
 test('every subcommand has help with all its options and an example that it accepts', (t) => {
-  for (const command of COMMANDS) {
-    const help = parse([command.name, '--help'], '0', '/');
+  const all = COMMANDS.flatMap((c) => [{ ...c, words: [c.name] }, ...(c.verbs ?? []).map((verb) => ({ ...verb, options: [...c.options, ...verb.options], words: [c.name, verb.name] }))]);
+  for (const command of all) {
+    const help = parse([...command.words, '--help'], '0', '/');
     if (!('text' in help)) return t.fail();
     t.is(help.exitCode, 0);
-    for (const option of command.options) t.true(help.text.includes(`--${option.long}`), `${command.name} --${option.long}`);
+    t.true(help.text.startsWith(`Usage: framekeep ${command.words.join(' ')}`));
+    for (const option of command.options) t.true(help.text.includes(`--${option.long}`), `${command.words.join(' ')} --${option.long}`);
+    t.true(command.examples.length > 0 || ('verbs' in command && command.verbs !== undefined), `${command.words.join(' ')} shows an example`);
     for (const [line] of command.examples) {
       const words = [...line.matchAll(/"([^"]*)"|(\S+)/g)].map((m) => m[1] ?? m[2]!);
       const start = words.findIndex((word) => word === 'framekeep');
@@ -384,4 +387,20 @@ test('docs/errors.md lists exactly the codes of the sources, each with its exit 
   t.deepEqual(documented.filter((code) => !used.has(code)), [], 'in docs/errors.md, but in no source');
   t.is(new Set(documented).size, documented.length, 'a code is listed twice');
   for (const [, code, exit] of rows) t.is(Number(exit), exitCodeOf(code!), code);
+});
+
+test('a command with verbs: the first is meant when none is said, its options stand anywhere, and a wrong verb is named', (t) => {
+  const ports = (...line: string[]): Record<string, unknown> => parsed<Record<string, unknown>>(['ports', ...line]);
+  t.is(ports().verb, 'list');
+  t.deepEqual([ports('-n', 'lab').verb, ports('-n', 'lab').name], ['list', 'lab']);
+  for (const line of [['-n', 'lab', 'remove', 'tap:a', '--json'], ['remove', '-n', 'lab', '--json', 'tap:a'], ['--json', 'remove', 'tap:a', '--name', 'lab']]) {
+    const { verb, name, port, json } = ports(...line);
+    t.deepEqual([verb, name, port, json], ['remove', 'lab', 'tap:a', true], line.join(' '));
+  }
+  const { verb, words, snap, sample } = parsed<Record<string, unknown>>(['keep', 'set', 'tcp', 'port', '80', '--snap', '96']);
+  t.deepEqual([verb, words, snap, sample], ['set', ['tcp', 'port', '80'], 96, undefined]);
+  t.regex(refused(() => parse(['fdb', 'flsh'], '0', '/')).message, /does not know "flsh" \(did you mean flush\?\); it has show, add, delete, flush/);
+  t.is(refused(() => parse(['fdb', 'add', '02:00:00:00:00:01'], '0', '/')).code, 'E_USAGE');
+  t.regex(refused(() => parse(['fdb', 'add', '02:00:00:00:01', 'x'], '0', '/')).message, /no MAC address/);
+  t.is(refused(() => parse(['ports', 'set', 'x', '--forward', 'maybe'], '0', '/')).code, 'E_USAGE');
 });

@@ -1,13 +1,14 @@
 /** The control socket, and the commands that use it, through the real program: what a user sees, and what hostile clients do not achieve. */
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, lstatSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as after } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { FramekeepError, packageRoot } from '../native/index.js';
-import { connectControl, type Status } from '../switch/control/index.js';
+import { connectControl, type ControlClient, FDB_PAGE, LONGEST_LINE, METHODS, type ControlEvent, type FdbShownEntry, type KeepState, type PortInfo, type Status } from '../switch/control/index.js';
+import type { CountersSnapshot } from '../switch/index.js';
 
 const program = join(packageRoot(), 'cli', 'framekeep.mjs');
 
@@ -17,9 +18,11 @@ class Place {
   readonly run = join(this.directory, 'run');
   readonly env: NodeJS.ProcessEnv = { ...process.env, FRAMEKEEP_RUN: this.run, NO_COLOR: '1' };
   readonly children: ChildProcess[] = [];
+  readonly controls: ControlClient[] = [];
 
   constructor(t: ExecutionContext) {
     t.teardown(async () => {
+      for (const control of this.controls) control.close();
       for (const child of this.children) await ended(child, 'SIGKILL');
       rmSync(this.directory, { recursive: true, force: true });
     });
@@ -38,14 +41,25 @@ class Place {
     return child;
   }
 
-  cli(...args: string[]): { status: number | null; stdout: string; stderr: string } {
-    return spawnSync(process.execPath, [program, ...args], { encoding: 'utf8', env: this.env, timeout: 30_000 });
+  async cli(...args: string[]): Promise<{ status: number | null; stdout: string; stderr: string }> {
+    const child = spawn(process.execPath, [program, ...args], { env: this.env, stdio: ['ignore', 'pipe', 'pipe'], timeout: 30_000 }), said = { stdout: '', stderr: '' };
+    child.stdout.on('data', (text) => { said.stdout += text; });
+    child.stderr.on('data', (text) => { said.stderr += text; });
+    const [status] = await once(child, 'close') as [number | null];
+    return { status, ...said };
   }
 
-  json<T = Record<string, unknown>>(t: ExecutionContext, ...args: string[]): T {
-    const { status, stdout, stderr } = this.cli(...args, '--json');
+  async json<T = Record<string, unknown>>(t: ExecutionContext, ...args: string[]): Promise<T> {
+    const { status, stdout, stderr } = await this.cli(...args, '--json');
     t.is(status, 0, stderr);
     return JSON.parse(stdout) as T;
+  }
+
+  /** Closed with the test. */
+  async control(name: string): Promise<ControlClient> {
+    const control = await connectControl(this.socket(name));
+    this.controls.push(control);
+    return control;
   }
 
   socket(name: string): string { return join(this.run, name, 'control'); }
@@ -79,16 +93,16 @@ async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
   for (const end = Date.now() + 15_000; !await holds(); await after(10)) if (Date.now() > end) throw new Error(`in 15 s it never came that ${holds.toString()}`);
 }
 
-test('a running switch has a socket of 0600, status finds it, stop ends it and takes the socket away', async (t) => {
+test.serial('a running switch has a socket of 0600, status finds it, stop ends it and takes the socket away', async (t) => {
   const place = new Place(t), child = await place.up('lab', ['gen:a,rate=1000', 'sink:b']);
   t.is(lstatSync(place.socket('lab')).mode & 0o777, 0o600);
   t.is(statSync(join(place.run, 'lab')).mode & 0o777, 0o700);
-  const said = place.json<Status>(t, 'status');
+  const said = await place.json<Status>(t, 'status');
   t.is(said.name, 'lab');
   t.is(said.pid, child.pid!);
   t.deepEqual(said.ports.map((p) => [p.port, p.kind, p.state]), [['gen:a', 'gen', 'up'], ['sink:b', 'sink', 'up']]);
   t.is(said.pool, join(place.directory, 'lab.pool'));
-  const shown = place.cli('status', 'lab');
+  const shown = await place.cli('status', 'lab');
   t.regex(shown.stdout, /^lab\n {2}runs +for \d+ s, process \d+/);
   t.regex(shown.stdout, /gen:a +up +[\d,]+ +0 +0 +[\d,]+ +generator/);
 
@@ -99,35 +113,35 @@ test('a running switch has a socket of 0600, status finds it, stop ends it and t
   await ended(child);
   t.is(child.exitCode, 0);
   t.false(existsSync(place.socket('lab')));
-  t.regex(place.cli('status').stderr, /no switch of yours is running[^]*\[E_NO_SWITCH\]/);
+  t.regex((await place.cli('status')).stderr, /no switch of yours is running[^]*\[E_NO_SWITCH\]/);
 });
 
-test('with several switches one must be named, and the error lists them', async (t) => {
+test.serial('with several switches one must be named, and the error lists them', async (t) => {
   const place = new Place(t);
   await place.up('east', ['sink:a']);
   await place.up('west', ['sink:a']);
-  const { status, stderr } = place.cli('status');
+  const { status, stderr } = await place.cli('status');
   t.is(status, 2);
   t.regex(stderr, /several switches are running: east, west[^]*--name[^]*E_SWITCH_AMBIGUOUS/);
-  t.is(place.json<Status>(t, 'status', '-n', 'west').name, 'west');
-  t.is(place.json<Status>(t, 'status', 'east').name, 'east');
-  t.regex(place.cli('status', 'north').stderr, /no switch named 'north'/);
+  t.is((await place.json<Status>(t, 'status', '-n', 'west')).name, 'west');
+  t.is((await place.json<Status>(t, 'status', 'east')).name, 'east');
+  t.regex((await place.cli('status', 'north')).stderr, /no switch named 'north'/);
 });
 
-test('the socket of a killed switch is no switch, and the next of that name replaces it; two of one name refuse', async (t) => {
+test.serial('the socket of a killed switch is no switch, and the next of that name replaces it; two of one name refuse', async (t) => {
   const place = new Place(t), first = await place.up('lab', ['sink:a']);
   await ended(first, 'SIGKILL');
   t.true(existsSync(place.socket('lab')), 'a kill leaves it behind');
-  t.regex(place.cli('status', 'lab').stderr, /E_NO_SWITCH/);
-  t.regex(place.cli('status').stderr, /E_NO_SWITCH/);
+  t.regex((await place.cli('status', 'lab')).stderr, /E_NO_SWITCH/);
+  t.regex((await place.cli('status')).stderr, /E_NO_SWITCH/);
   const second = await place.up('lab', ['sink:a']);
-  t.is(place.json<Status>(t, 'status').pid, second.pid!);
-  const third = place.cli('up', 'sink:a', '--name', 'lab', '--pool', join(place.directory, 'other.pool'), '--pool-size', '32M');
+  t.is((await place.json<Status>(t, 'status')).pid, second.pid!);
+  const third = await place.cli('up', 'sink:a', '--name', 'lab', '--pool', join(place.directory, 'other.pool'), '--pool-size', '32M');
   t.regex(third.stderr, /E_NAME_TAKEN/);
-  t.is(place.json<Status>(t, 'status').pid, second.pid!, 'the refused one took nothing from it');
+  t.is((await place.json<Status>(t, 'status')).pid, second.pid!, 'the refused one took nothing from it');
 });
 
-test('garbage, half lines, unknown methods and wrong parameters are answered, and the switch goes on', async (t) => {
+test.serial('garbage, half lines, unknown methods and wrong parameters are answered, and the switch goes on', async (t) => {
   const place = new Place(t);
   await place.up('lab', ['sink:a']);
   const raw = new Raw(place.socket('lab')), cases: [string, number, RegExp][] = [
@@ -149,10 +163,10 @@ test('garbage, half lines, unknown methods and wrong parameters are answered, an
   raw.socket.write('hod":"ports.list"}\n');
   t.is((await raw.answer(cases.length + 1)).id, 'half');
   raw.socket.destroy();
-  t.is(place.json<Status>(t, 'status').name, 'lab');
+  t.is((await place.json<Status>(t, 'status')).name, 'lab');
 });
 
-test('an error keeps its code and its remedy on the way to the client', async (t) => {
+test.serial('an error keeps its code and its remedy on the way to the client', async (t) => {
   const place = new Place(t);
   await place.up('lab', ['sink:a']);
   const control = await connectControl(place.socket('lab'));
@@ -161,4 +175,237 @@ test('an error keeps its code and its remedy on the way to the client', async (t
   t.regex(error.remedy, /sink:a/);
   control.close();
   t.is((await t.throwsAsync(control.call('status')) as FramekeepError).code, 'E_CONTROL_LOST');
+});
+
+test.serial('ports come, are set, and go, by command', async (t) => {
+  const place = new Place(t);
+  await place.up('lab', ['gen:a,rate=2000', 'sink:b']);
+  const control = await place.control('lab');
+  const port = async (name: string): Promise<PortInfo | undefined> => (await control.call('ports.list')).ports.find((p) => p.port === name);
+  t.regex((await place.cli('ports', 'add', 'sink:late')).stdout, /^sink:late: sink/);
+  await until(async () => (await port('sink:late'))!.sent > 0);
+  t.regex((await place.cli('ports', 'set', 'sink:late', '--forward', 'off')).stdout, /forwards nothing, keeps what comes in/);
+  const { sent, state } = (await port('sink:late'))!, b = (await port('sink:b'))!.sent;
+  t.is(state, 'disabled');
+  await until(async () => (await port('sink:b'))!.sent > b + 200);
+  t.is((await port('sink:late'))!.sent, sent, 'a disabled port is sent nothing');
+  t.is((await place.cli('ports', 'set', 'sink:late', '--forward', 'on')).status, 0);
+  await until(async () => (await port('sink:late'))!.sent > sent);
+  t.is((await place.cli('ports', 'remove', 'sink:late')).status, 0);
+  t.is(await port('sink:late'), undefined);
+
+  t.is((await place.cli('ports', 'set', 'gen:a', '--forward', 'off')).status, 0);
+  await until(async () => (await control.call('stats')).ports[0].dropped['disabled'] > 100);
+  t.is((await place.cli('ports', 'set', '0', '--keep', 'off')).status, 0, 'by number');
+  const { kept, received } = (await port('gen:a'))!;
+  await until(async () => (await port('gen:a'))!.received > received + 200);
+  t.is((await port('gen:a'))!.kept, kept, 'nothing that comes in there is kept');
+  for (const [line, code, status] of [
+    [['ports', 'remove', 'nosuch'], 'E_PORT_UNKNOWN', 1], [['ports', 'add', 'tap'], 'E_USAGE', 2], [['ports', 'add', 'gen:z,speed=1'], 'E_PORT_OPTION', 2], [['ports', 'set', 'gen:a'], 'E_USAGE', 2],
+  ] as [string[], string, number][]) {
+    const said = await place.cli(...line);
+    t.is(said.status, status, line.join(' '));
+    t.true(said.stderr.includes(`[${code}]`), said.stderr);
+  }
+});
+
+test.serial('a static address is found at its port whoever claims it, stays through a flush, and goes when deleted', async (t) => {
+  const place = new Place(t);
+  await place.up('lab', ['gen:a,rate=1000,src=02:00:00:00:00:01,dst=02:00:00:00:00:09', 'sink:b', 'sink:c']);
+  const control = await place.control('lab');
+  const entries = async (): Promise<readonly FdbShownEntry[]> => (await control.call('fdb.show')).entries;
+  await until(async () => (await entries()).length === 1);
+  t.like((await entries())[0], { mac: '02:00:00:00:00:01', portName: 'gen:a', isStatic: false });
+  t.is((await place.cli('fdb', 'add', '02-00-00-00-00-09', 'sink:c')).status, 0);
+  const sent = async (): Promise<number[]> => (await control.call('ports.list')).ports.map((p) => p.sent), before = await sent();
+  await until(async () => (await sent())[2] > before[2] + 200);
+  t.is((await sent())[1], before[1], 'what is meant for it is flooded no more');
+  t.is((await place.cli('fdb', 'add', '02:00:00:00:00:01', 'sink:b')).status, 0);
+  await after(50);
+  t.like((await entries()).find((e) => e.mac.endsWith('01')), { portName: 'sink:b', isStatic: true }, 'it does not move, though frames with it come in elsewhere');
+  t.regex((await place.cli('fdb')).stdout, /02:00:00:00:00:09 +sink:c +static/);
+  t.deepEqual((await place.json<FdbShownEntry[]>(t, 'fdb', 'show', '--port', 'sink:c')).map((e) => e.mac), ['02:00:00:00:00:09']);
+  t.is((await place.cli('fdb', 'flush')).status, 0);
+  t.is((await entries()).filter((e) => e.isStatic).length, 2);
+  t.is((await place.cli('fdb', 'delete', '02:00:00:00:00:01')).status, 0);
+  await until(async () => (await entries()).some((e) => e.mac.endsWith('01') && !e.isStatic));
+  t.is((await place.cli('ports', 'remove', 'sink:c')).status, 0);
+  t.is((await entries()).length, 1, 'it goes with its port');
+  for (const [line, text] of [[['delete', '02:00:00:00:00:33'], /no entry/], [['add', '01:00:5e:00:00:01', 'sink:b'], /group address/], [['add', '02:00:00:00:00:02', 'sink:b', '--vlan', '7'], /does not learn per VLAN/]] as [string[], RegExp][]) {
+    const said = await place.cli('fdb', ...line);
+    t.regex(said.stderr, text);
+    t.regex(said.stderr, /\[E_FDB\]/);
+  }
+  await place.up('hub', ['sink:a'], ['--logic', 'hub']);
+  t.regex((await place.cli('fdb', 'add', '02:00:00:00:00:01', 'sink:a', '-n', 'hub')).stderr, /'hub' has no forwarding table[^]*E_FDB/);
+});
+
+test.serial('a table of thousands comes whole, page by page', async (t) => {
+  const place = new Place(t);
+  await place.up('lab', ['gen:a,rate=0,macs=6000,count=60000', 'sink:b'], ['--fdb-size', '8192']);
+  const control = await place.control('lab');
+  await until(async () => (await control.call('status')).fdb.entries === 6000);
+  t.is(new Set((await place.json<FdbShownEntry[]>(t, 'fdb')).map((e) => e.mac)).size, 6000);
+  const page = await control.call('fdb.show', { limit: 1 });
+  t.true(page.entries.length < 6000 && page.next !== null);
+  t.true((await control.call('fdb.show')).entries.length <= FDB_PAGE + 8192);
+});
+
+test.serial('what is kept is changed by command, from then on, and frozen', async (t) => {
+  const place = new Place(t);
+  await place.up('lab', ['gen:a,rate=1000,size=200', 'sink:b']);
+  const control = await place.control('lab');
+  const kept = async (): Promise<{ kept: number; bytes: number }> => {
+    const { ports } = await control.call('stats');
+    return { kept: ports[0].kept, bytes: ports[0].keptBytes };
+  };
+  const frames = async (): Promise<number> => (await kept()).kept;
+  await until(async () => await frames() > 10);
+  t.regex((await place.cli('keep', 'set', 'udp', 'port', '53')).stdout, /^"udp port 53"/);
+  const before = await kept();
+  await after(100);
+  t.is(await frames(), before.kept, 'the generator sends no DNS');
+  t.deepEqual(await place.json<KeepState>(t, 'keep', 'set', 'all', '--snap', '20', '--sample', '2'), { expression: '', sample: 2, snap: 20, ports: [], frozen: false, stopped: null });
+  await until(async () => await frames() > before.kept + 50);
+  t.is((await place.cli('keep', 'freeze')).status, 0);
+  const frozen = await kept();
+  t.is(frozen.bytes - before.bytes, (frozen.kept - before.kept) * 20);
+  t.regex((await place.cli('keep')).stdout, /^frozen[^]*every frame, 1 in 2, 20 bytes of each/);
+  await after(100);
+  t.is(await frames(), frozen.kept);
+  t.is((await place.cli('keep', 'resume')).status, 0);
+  await until(async () => await frames() > frozen.kept);
+  t.deepEqual((await place.json<KeepState>(t, 'keep', 'set', '--keep-port', 'sink:b:in')).ports, [{ name: 'sink:b', direction: 'in' }]);
+  const chosen = await frames();
+  await after(100);
+  t.is(await frames(), chosen, 'nothing comes in there');
+  t.deepEqual((await place.json<KeepState>(t, 'keep', 'set', '--keep-port', '-')).ports, []);
+  await until(async () => await frames() > chosen);
+  const bad = await place.cli('keep', 'set', 'tcp', 'prt', '80');
+  t.is(bad.status, 2);
+  t.regex(bad.stderr, /E_FILTER_SYNTAX/);
+  t.is((await control.call('keep.show')).expression, '', 'a bad one changes nothing');
+});
+
+test.serial('stats --watch goes on until the switch ends, and a stop by command is one in order', async (t) => {
+  const place = new Place(t), child = await place.up('lab', ['gen:a,rate=1000', 'sink:b']);
+  const watch = spawn(process.execPath, [program, 'stats', '--watch', '--every', '0.1', '--json'], { env: place.env, stdio: ['ignore', 'pipe', 'inherit'] });
+  place.children.push(watch);
+  let out = '';
+  watch.stdout!.on('data', (text) => { out += text; });
+  await until(() => out.split('\n').length > 4);
+  const said = await place.cli('stop');
+  t.regex(said.stdout, /^lab has stopped: [\d,]+ frames kept/);
+  await ended(child);
+  t.is(child.exitCode, 0);
+  await ended(watch);
+  t.is(watch.exitCode, 0);
+  const looks = out.trim().split('\n').map((line) => JSON.parse(line) as CountersSnapshot);
+  t.true(looks.at(-1)!.ports[0].received > looks[0].ports[0].received);
+  t.is(looks.at(-1)!.global.stopped, 1);
+});
+
+test.serial('events tell what happens: ports, stations that move, what is kept, overload, floods, the end', async (t) => {
+  const place = new Place(t);
+  await place.up('lab', ['sink:b'], ['--fdb-size', '16']);
+  const control = await connectControl(place.socket('lab')), heard: ControlEvent[] = [];
+  let closed = false;
+  control.on('event', (event) => heard.push(event));
+  control.on('close', () => { closed = true; });
+  await control.call('events.subscribe');
+  const came = (kind: ControlEvent['kind']) => (): boolean => heard.some((e) => e.kind === kind);
+  await control.call('ports.add', { port: 'gen:x,rate=50,src=02:00:00:00:00:0a' });
+  await control.call('ports.add', { port: 'gen:y,rate=50,src=02:00:00:00:00:0a' });
+  await until(came('moves'));
+  const moved = heard.find((e) => e.kind === 'moves') as ControlEvent & { moves: { mac: string; fromName: string; toName: string }[] };
+  t.is(moved.moves[0].mac, '02:00:00:00:00:0a');
+  t.deepEqual([moved.moves[0].fromName, moved.moves[0].toName].sort(), ['gen:x', 'gen:y']);
+  await control.call('ports.add', { port: 'gen:many,rate=20000,macs=100' });
+  await until(came('fdb-full'));
+  await until(came('floods'));
+  await control.call('ports.remove', { port: 'gen:x' });
+  await control.call('keep.set', { sample: 3 });
+  await control.call('keep.freeze');
+  await control.call('keep.resume');
+  await control.call('ports.set', { port: 'sink:b', forwarding: false });
+  await control.call('stop');
+  await until(() => closed);
+  for (const kind of ['port-added', 'port-removed', 'port-changed', 'keep-changed', 'keeping-frozen', 'keeping-resumed', 'stopped'] as const) t.true(came(kind)(), kind);
+  for (const event of heard) t.true(Math.abs(event.time - Date.now() / 1000) < 60);
+  t.true(heard.filter((e) => e.kind === 'moves').length <= 30, 'moves are told once a second, not once a frame');
+});
+
+test.serial('huge lines, half lines and clients that read nothing are ended, and the switch serves the others meanwhile', async (t) => {
+  const place = new Place(t);
+  await place.up('lab', ['gen:a,rate=5000', 'sink:b']);
+  const huge = new Raw(place.socket('lab'));
+  huge.socket.write('x'.repeat(LONGEST_LINE + 10));
+  t.is((await huge.answer()).error.code, -32700);
+  await until(() => huge.closed);
+  const fits = new Raw(place.socket('lab'));
+  fits.socket.write(`{"jsonrpc":"2.0","id":1,"method":"keep.show"${' '.repeat(LONGEST_LINE - 60)}}\n`);
+  t.is((await fits.answer()).id, 1);
+  const half = new Raw(place.socket('lab'));
+  half.socket.write('{"jsonrpc":"2.0","id":1,"meth');
+  half.socket.end();
+  await until(() => half.closed);
+  t.is(half.text, '');
+
+  // Asks for megabytes of answers and reads none: is paused, and nobody else notices.
+  const deaf = connect(place.socket('lab')).on('error', () => undefined);
+  deaf.pause();
+  for (let i = 0; i < 4000; i++) deaf.write(`{"jsonrpc":"2.0","id":${i},"method":"stats"}\n`);
+  const slow = connect(place.socket('lab')).on('error', () => undefined);
+  slow.pause();
+  slow.write('{"jsonrpc":"2.0","id":1,"method":"events.subscribe"}\n');
+  for (let i = 0; i < 20; i++) {  // gone in the middle of an answer
+    const gone = connect(place.socket('lab')).on('error', () => undefined);
+    gone.write('{"jsonrpc":"2.0","id":1,"method":"stats"}\n{"jsonrpc":"2.0","id":2,"method":"fdb.show"}\n', () => gone.destroy());
+  }
+  const control = await connectControl(place.socket('lab')), before = await control.call('stats');
+  await until(async () => (await control.call('stats')).ports[0].received > before.ports[0].received + 1000);
+  const memory = (): number => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${before.pid}/status`, 'utf8'))![1]) >> 10, was = memory();
+  for (let i = 0; i < 300; i++) await control.call('status');
+  t.true(memory() - was < 64, `${memory() - was} MiB more`);
+  deaf.destroy();
+  slow.destroy();
+  control.close();
+});
+
+test.serial('a hundred connections at once are served, and idle ones do not lock the hundred-and-first out', async (t) => {
+  const place = new Place(t);
+  await place.up('lab', ['sink:b']);
+  const idle = Array.from({ length: 100 }, () => new Raw(place.socket('lab')));
+  await until(() => idle.filter((raw) => raw.closed).length >= 36);
+  t.is((await place.json<Status>(t, 'status')).name, 'lab');
+  t.true(idle.filter((raw) => !raw.closed).length <= 64);
+  for (const raw of idle) raw.socket.destroy();
+  const asking = await Promise.all(Array.from({ length: 60 }, () => connectControl(place.socket('lab'))));
+  const answers = await Promise.all(asking.flatMap((control) => [control.call('keep.show'), control.call('fdb.show'), control.call('ports.list')]));
+  t.is(answers.length, 180);
+  for (const control of asking) control.close();
+});
+
+test.serial('no client slows the data plane: what asks it is spaced out over all of them', async (t) => {
+  const place = new Place(t);
+  await place.up('lab', ['sink:b']);
+  const clients = await Promise.all(Array.from({ length: 10 }, () => connectControl(place.socket('lab'))));
+  const began = performance.now();
+  await Promise.all(clients.flatMap((control) => Array.from({ length: 10 }, () => control.call('fdb.show'))));
+  t.true(performance.now() - began > 99 * 5 - 20, 'a hundred requests take half a second');
+  for (const control of clients) control.close();
+});
+
+test.serial('every method has an entry that says what it does, and answers what it should', async (t) => {
+  const place = new Place(t);
+  await place.up('lab', ['sink:b']);
+  const control = await connectControl(place.socket('lab'));
+  t.deepEqual(await control.call('events.subscribe'), { subscribed: true });
+  t.deepEqual(await control.call('events.unsubscribe'), { subscribed: false });
+  for (const method of Object.keys(METHODS) as (keyof typeof METHODS)[]) {
+    t.true(METHODS[method].does.length > 5);
+    const error = await t.throwsAsync(control.call(method, { nonsense: 1 } as never)) as FramekeepError;
+    t.is(error.code, 'E_CONTROL_PARAMS', method);
+  }
+  control.close();
 });
