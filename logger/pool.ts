@@ -180,6 +180,19 @@ export function create(path: string, options: CreateOptions): void {
     unlinkSync(half);
     closeSync(fd);
   }
+  syncDirectory(path);
+}
+
+/** Makes the name durable too: fsync(2) of a file does not, and a power cut would take a pool that is whole but has no name. */
+function syncDirectory(path: string): void {
+  const fd = openSync(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    fsyncSync(fd);
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code ?? String(cause);
+    if (code === 'EINVAL') return;  // a file system that cannot
+    throw new FramekeepError('E_POOL_CREATE', `the name of the pool ${path} cannot be made durable: ${code}`, 'check the disk', { cause });
+  } finally { closeSync(fd); }
 }
 
 function formatInPlace(fd: number, path: string, medium: Medium, options: CreateOptions): void {

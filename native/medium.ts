@@ -89,15 +89,16 @@ function dax(kind: 'devdax' | 'fsdax', zeroCopy: boolean, domain: string, alignm
     return { ...base, durability: 'power', flush: 'none',
       promise: `persistent memory with persistent caches (${kind}${copy}, eADR): what is kept survives a killed switch, a kernel crash and a power cut` };
   }
-  return { ...base, durability: 'kernel', flush: bestFlush(),
+  return { ...base, durability: 'process', flush: bestFlush(),
     promise: `${kind}${copy} whose persistence is unverified (${domain || 'the region names no persistence domain'}${isVirtual ? ', a virtual device' : ''}): `
       + 'what is kept survives a killed switch; what a kernel crash or a power cut leaves is up to the host' };
 }
 
+// For reading: who only looks at a pool gets the same answer as who writes it (mmap(2) refuses PROT_WRITE on a read-only descriptor).
 function acceptsMapSync(fd: number, size: number): boolean {
   if (size === 0) return false;
   try {
-    unmap(mapFile(fd, Math.min(size, 4096), { sync: true, writable: true }));
+    unmap(mapFile(fd, Math.min(size, 4096), { sync: true }));
     return true;
   } catch (error) {
     if (!(error instanceof MapError)) throw error;

@@ -1,5 +1,6 @@
 /** The one door to the medium (native/src/door.h), and the commit that uses it (native/src/persist.cc). */
 import { addon } from './addon.js';
+import { errnoName } from './error.js';
 import type { Mapping } from './memory.js';
 
 /** How a line of the pool becomes durable; numbers as in native/src/door.h. */
@@ -18,7 +19,8 @@ export function doorStore(mapping: Mapping, offset: number, bytes: Uint8Array): 
 
 /** Writes back every line (or page) that the range touches. */
 export function doorFlush(mapping: Mapping, offset: number, length: number, method: FlushMethod): void {
-  if (addon['doorFlush'](mapping.id, offset, length, METHODS.indexOf(method)) < 0) throw new RangeError(`flush of ${length} bytes at ${offset} failed`);
+  const result: number = addon['doorFlush'](mapping.id, offset, length, METHODS.indexOf(method));
+  if (result < 0) throw new RangeError(`flush of ${length} bytes at ${offset} failed: ${errnoName(result)}`);
 }
 
 export function doorFence(): void {

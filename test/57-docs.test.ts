@@ -10,9 +10,9 @@ const root = packageRoot();
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');
 
 test('every test that docs/promises.md names exists', (t) => {
-  const rows = [...read('docs/promises.md').matchAll(/^\| .+? \| `(\d\d-[a-z-]+)` \| "(.+)" \|$/gm)];
+  const rows = [...read('docs/promises.md').matchAll(/^\| .+? \| `(\d\d-[a-z-]+|vm\/[a-z]+)` \| "(.+)" \|$/gm)];
   t.true(rows.length >= 25, `${rows.length} promises`);
-  for (const [, file, title] of rows) t.true(read(`test/${file}.test.ts`).includes(title), `${file}: ${title}`);
+  for (const [, file, title] of rows) t.true(read(`test/${file}${file.startsWith('vm/') ? '' : '.test'}.ts`).includes(title), `${file}: ${title}`);
 });
 
 test('relative links in the pages for people lead to files', (t) => {
