@@ -10,17 +10,20 @@ export class History {
 
   constructor(capacity: number) { this.values = new Float64Array(capacity); }
 
+  /** How many values there are. */
+  get length(): number { return Math.min(this.written, this.values.length); }
+
   push(value: number): void { this.values[this.written++ % this.values.length] = value; }
 
   /** How many values ago; 0 is the newest. 0 where nothing was pushed yet. */
   ago(n: number): number {
-    return n < 0 || n >= this.values.length || n >= this.written ? 0 : this.values[(this.written - 1 - n) % this.values.length];
+    return n < 0 || n >= this.length ? 0 : this.values[(this.written - 1 - n) % this.values.length];
   }
 
   /** The largest of the last n. */
   peak(n: number): number {
     let most = 0;
-    for (let i = Math.min(n, this.written, this.values.length) - 1; i >= 0; i--) most = Math.max(most, this.ago(i));
+    for (let i = Math.min(n, this.length) - 1; i >= 0; i--) most = Math.max(most, this.ago(i));
     return most;
   }
 }
@@ -42,7 +45,11 @@ export function graph(history: History, columns: number, rows: number, peak: num
   for (let row = 0; row < rows; row++) {
     const below = (rows - 1 - row) * 4, part = (n: number): number => Math.max(0, Math.min(4, level(n) - below));
     let line = '';
-    for (let x = columns - 1; x >= 0; x--) line += utf8 ? String.fromCharCode(0x2800 + LEFT[part(2 * x + 1)] + RIGHT[part(2 * x)]) : STEPS[part(x)];
+    for (let x = columns - 1; x >= 0; x--) {
+      const dots = utf8 ? LEFT[part(2 * x + 1)] + RIGHT[part(2 * x)] : 0;
+      // Some fonts show a braille pattern of no dots as circles.
+      line += !utf8 ? STEPS[part(x)] : dots === 0 ? ' ' : String.fromCharCode(0x2800 + dots);
+    }
     lines.push(line);
   }
   return lines;

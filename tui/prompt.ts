@@ -60,7 +60,8 @@ export class Prompt {
     const from = Math.max(0, this.at - room + 1), shown = this.text.slice(from, from + room);
     const end = p.text(begin, 0, shown, 'bar');
     p.text(begin + this.at - from, 0, this.text[this.at] ?? ' ', 'cursor');
-    if (this.problem !== '') p.text(end + 2, 0, this.problem, 'bad');
+    // Behind the text where there is room; else over it: why comes before what.
+    if (this.problem !== '') p.text(Math.max(begin + 1, Math.min(end + 2, p.width - this.problem.length)), 0, this.problem, 'bad');
   }
 
   private put(text: string, at: number): void {

@@ -12,17 +12,20 @@ import { drawBar, drawHelp, type HelpSection } from '../overlay.js';
 import { fit, type Painter } from '../painter.js';
 import { Prompt } from '../prompt.js';
 import type { Mouse, Program, Screen } from '../screen.js';
+import { controlPath } from '../../switch/run_directory.js';
 import { EventLog } from './event_log.js';
 import { ExportJob } from './export_job.js';
 import { FrameSample, MINUTE } from './frame_sample.js';
 import { drawEvents, drawFdb, drawPool, drawRows, sampleText } from './panes.js';
 import { PoolWindow } from './pool_window.js';
-import { drawPort, drawPorts, portsHeight } from './ports_pane.js';
+import { drawGraphs, drawPort, drawPorts, portsHeight } from './ports_pane.js';
 import { SwitchLink } from './switch_link.js';
 import { SwitchWatch } from './switch_watch.js';
 
 export const PANES = ['ports', 'pool', 'talkers', 'protocols', 'forwarding', 'events'] as const;
 export type Pane = (typeof PANES)[number];
+/** What the graphs of the chosen port take below the list, with a blank line, where there is room. */
+const GRAPH_LINES = 7;
 /** Those that share one place on a small screen. */
 const TABS: readonly Pane[] = ['talkers', 'protocols', 'forwarding', 'events'];
 
@@ -36,6 +39,10 @@ const HELP: readonly HelpSection[] = [
   ] },
   { title: 'Talkers and protocols', keys: [], text: ['are counted in a sample of the kept frames; the line', 'below them says how many were looked at.'] },
 ];
+
+const EVENT_STYLES: Readonly<Record<string, Style>> = {
+  'port-up': 'good', 'port-added': 'good', 'keeping-resumed': 'good', 'port-finished': 'normal', 'port-removed': 'normal', 'keep-changed': 'normal', 'port-gone': 'bad', 'keeping-stopped': 'bad',
+};
 
 interface Message { readonly text: string; readonly style: Style; readonly until: number }
 interface Place { readonly pane: Pane; readonly x: number; readonly y: number; readonly width: number; readonly height: number }
@@ -78,10 +85,10 @@ export class Dashboard implements Program {
     this.options = options;
     this.watch = new SwitchWatch(options.directory);
     this.title = `framekeep top ${this.watch.snapshot.name}`;
-    this.link = new SwitchLink(`${options.directory}/control`, (event) => {
-      if (event.kind === 'stopped') return;
+    this.link = new SwitchLink(controlPath(options.directory), (event) => {
+      if (event.kind === 'stopped') return;  // the counters say so too
       const text = 'spec' in event ? `${event.spec}: ${event.text}` : event.text;
-      this.log.add(text, event.kind === 'port-up' ? 'good' : event.kind === 'port-finished' ? 'normal' : event.kind === 'port-gone' || event.kind === 'keeping-stopped' ? 'bad' : 'warn', text, event.time);
+      this.log.add(text, EVENT_STYLES[event.kind] ?? 'warn', text, event.time);
     });
     this.lists = Object.fromEntries(PANES.map((pane) => [pane, new List()])) as Record<Pane, List>;
   }
@@ -296,16 +303,15 @@ export class Dashboard implements Program {
       p.text(0, 0, fit(this.message.text, p.width), this.message.style);
       return;
     }
-    let x = 0;
+    let x = this.filter === '' ? 0 : p.text(0, 0, fit(`filter: ${this.filter}`, Math.min(this.filter.length + 8, p.width >> 1)), 'mark') + 2;
     for (const [key, what] of [['?', 'help'], ['Tab', 'pane'], ['Enter', 'zoom'], ['/', 'filter'], ['f', this.watch.snapshot.global.frozen > 0 ? 'go on' : 'freeze'], ['e', 'export'], ['i', 'inspect'], ['q', 'quit']]) {
       x = p.pieces(x, 0, [key, 'accent'], [` ${what}  `, 'dim']);
     }
-    if (this.filter !== '') p.text(x, 0, fit(`filter: ${this.filter}`, Math.max(0, p.width - x)), 'mark');
   }
 
   /** Everything at once. */
   private wide(p: Painter): void {
-    const ports = Math.min(portsHeight(Math.max(this.watch.ports.length, 2)) + 2, Math.floor(p.height * 0.45)), pool = 7, events = Math.max(6, Math.floor(p.height * 0.16));
+    const list = portsHeight(Math.max(this.watch.ports.length, 2)) + 2, ports = Math.min(list + (p.height >= 44 ? GRAPH_LINES : 0), Math.floor(p.height * 0.45)), pool = 7, events = Math.max(6, Math.floor(p.height * 0.16));
     this.pane('ports', p, 0, 0, p.width, ports);
     this.pane('pool', p, 0, ports, p.width, pool);
     const y = ports + pool, height = p.height - y - events, third = Math.floor(p.width / 3);
@@ -340,6 +346,9 @@ export class Dashboard implements Program {
         const rows = Math.min(watch.ports.length + 1, 8, inside.height - 14);
         drawPorts(inside.part(0, 0, inside.width, rows), list, watch, focused);
         drawPort(inside.part(0, rows + 1, inside.width, inside.height - rows - 1), watch, chosen);
+      } else if (this.zoomed === undefined && chosen !== undefined && inside.height >= 4 + GRAPH_LINES && p.height >= 44) {
+        drawPorts(inside.part(0, 0, inside.width, inside.height - GRAPH_LINES), list, watch, focused);
+        drawGraphs(inside.part(0, inside.height - GRAPH_LINES + 1, inside.width, GRAPH_LINES - 1), watch, chosen, GRAPH_LINES - 2);
       } else drawPorts(inside, list, watch, focused);
     }
   }

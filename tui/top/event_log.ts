@@ -30,19 +30,19 @@ export class EventLog {
     if (this.events.length > MOST) this.events.shift();
   }
 
-  /** @param told  the switch tells of ports itself */
+  /** @param told  the switch tells itself of ports and of what is kept */
   compare(watch: SwitchWatch, told: boolean): void {
     this.compareState(watch);
     const { snapshot: now, before, seconds } = watch;
     if (before === undefined || seconds <= 0) return;
     const g = now.global, was = before.global;
-    if (g.frozen !== was.frozen) this.add(g.frozen > 0 ? 'the pool is frozen: nothing new is kept' : 'frames are kept again', g.frozen > 0 ? 'warn' : 'good', `frozen${g.frozen}`);
+    if (!told && g.frozen !== was.frozen) this.add(g.frozen > 0 ? 'the pool is frozen: nothing new is kept' : 'frames are kept again', g.frozen > 0 ? 'warn' : 'good', `frozen${g.frozen}`);
     if (g.moved > was.moved) this.add(`${countText(g.moved - was.moved)} address${g.moved - was.moved === 1 ? '' : 'es'} moved to another port`, 'warn', 'moved');
     if (g.fdbFull > was.fdbFull) this.add(`the forwarding table is full: ${countText(g.fdbFull - was.fdbFull)} addresses were not learned`, 'bad', 'fdb-full');
     for (const p of now.ports) {
       const old = before.ports.find((o) => o.id === p.id && o.spec === p.spec);
       if (old === undefined) {
-        if (p.state !== 'removed') this.add(`${p.spec}: port opened`, 'good', `opened${p.id}`);
+        if (!told && p.state !== 'removed') this.add(`${p.spec}: port opened`, 'good', `opened${p.id}`);
         continue;
       }
       if (!told && p.state !== old.state) this.add(`${p.spec}: ${p.state}${p.state === 'up' ? '' : ` (it was ${old.state})`}`, p.state === 'up' ? 'good' : 'warn', `${p.state}${p.id}`);
@@ -62,7 +62,7 @@ export class EventLog {
 
   private compareState(watch: SwitchWatch): void {
     const { state, snapshot, lastSeconds } = watch;
-    if (state === this.wasState) return;
+    if (state === this.wasState || (state === 'running' && snapshot.global.boot === 0)) return;  // 0: its pool is still being opened
     if (this.wasState === undefined) this.add(`${snapshot.name}: run ${snapshot.global.boot} of the pool, process ${snapshot.pid}`, 'normal', 'run', snapshot.startSeconds);
     else if (state === 'running') this.add(this.wasState === 'stuck' ? 'the data plane goes on' : `${snapshot.name} was started again: run ${snapshot.global.boot}, process ${snapshot.pid}`, 'good', `running${snapshot.pid}`);
     if (state === 'died') this.add(`${snapshot.name} died without a word (process ${snapshot.pid})`, 'bad', 'died', lastSeconds);

@@ -1,5 +1,6 @@
 /** An export that runs while the dashboard goes on: how far it is, how it ended, a way to end it. */
 import { closeSync, openSync, unlinkSync } from 'node:fs';
+import { basename } from 'node:path';
 import { FramekeepError } from '../../native/error.js';
 import { ByteSink } from '../../logger/capture/index.js';
 import { exportPool } from '../../logger/export.js';
@@ -66,6 +67,6 @@ function make(file: string): number {
     return openSync(file, 'wx', 0o666);
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
-    throw new FramekeepError('E_OUTPUT', code === 'EEXIST' ? `${file} is there already` : `${file} cannot be made: ${code}`, 'say another name', { cause });
+    throw new FramekeepError('E_OUTPUT', code === 'EEXIST' ? `${basename(file)} is there already` : `${basename(file)} cannot be made: ${code}`, 'say another name', { cause });
   }
 }

@@ -15,9 +15,10 @@ const RATE_SECONDS = 10;
 
 /** Frames kept a second, of late. */
 export function keptRate(watch: SwitchWatch): number {
+  const n = Math.min(RATE_SECONDS, watch.kept.length);
   let sum = 0;
-  for (let i = 0; i < RATE_SECONDS; i++) sum += watch.kept.ago(i);
-  return sum / RATE_SECONDS;
+  for (let i = 0; i < n; i++) sum += watch.kept.ago(i);
+  return n > 0 ? sum / n : 0;
 }
 
 /** Three lines: the index as it lies on the medium, how full it is and how old, what that means for a frame kept now. */
@@ -42,7 +43,7 @@ export function drawPool(p: Painter, watch: SwitchWatch, window: PoolWindow | un
   const rate = keptRate(watch), left = window.slots - Math.min(window.held, window.slots);
   const until = !watch.isAlive ? `nothing is being kept: the switch ${watch.state === 'died' ? 'died' : 'has stopped'}`
     : g.frozen > 0 ? 'frozen: nothing is overwritten'
-      : rate < 0.05 ? 'nothing is being kept at the moment'
+      : watch.kept.length === 0 ? 'looking …' : rate < 0.05 ? 'nothing is being kept at the moment'
         : `keeps ${rateText(rate)} f/s: ${left > 0 ? `full in ${spanText(left / rate)}; ` : ''}a frame is overwritten after ${spanText(window.slots / rate)}`;
   p.text(1, y + 2, until);
   if (p.height > y + 3) {
@@ -82,12 +83,12 @@ export function drawFdb(p: Painter, list: List, fdb: FdbState, focused: boolean,
     return;
   }
   const port = Math.max(6, Math.min(20, p.width - 36));
-  p.text(0, 0, `${fit('address', 17)} ${fit('VLAN', 4)} ${fit('port', port)} ${'seen'.padStart(9)}`, 'bold');
+  p.text(0, 0, `${fit('address', 17)} ${fit('VLAN', 4)} ${fit('port', port)} ${'seen ago'.padStart(9)}`, 'bold');
   list.resize(fdb.entries.length);
   const more = fdb.total > fdb.entries.length, body = p.part(0, 1, p.width, p.height - (more ? 2 : 1));
   list.draw(body, focused, (line, index) => {
     const e = fdb.entries[index];
-    line.text(0, 0, `${e.mac} ${(e.vlan === 0 ? '' : String(e.vlan)).padStart(4)} ${fit(portName(e.port), port)} ${(e.isStatic ? 'static' : spanText(e.ageSeconds)).padStart(9)}`);
+    line.text(0, 0, `${e.mac} ${(e.vlan === 0 ? '' : String(e.vlan)).padStart(4)} ${fit(portName(e.port), port)} ${(e.isStatic ? 'static' : e.ageSeconds < 120 ? `${e.ageSeconds} s` : spanText(e.ageSeconds)).padStart(9)}`);
   });
   if (more) p.text(0, p.height - 1, `the first ${countText(fdb.entries.length)} of ${countText(fdb.total)}; framekeep fdb shows all`, 'dim');
 }

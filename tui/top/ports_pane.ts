@@ -8,7 +8,7 @@ import type { PortSnapshot } from '../../switch/counters.js';
 import { droppedOf, type PortRates, type SwitchWatch } from './switch_watch.js';
 
 const STATES: Readonly<Record<string, Style>> = { up: 'good', down: 'warn', gone: 'bad' };
-const stateOf = (p: PortSnapshot): string => p.state === 'up' && p.finished > 0 ? 'done' : p.state;
+const stateOf = (p: PortSnapshot): string => p.state === 'up' && p.finished > 0 ? 'done' : p.state === 'removed' ? 'ended' : p.state;
 
 /** Lines that `drawPorts` would fill with so many ports. */
 export const portsHeight = (ports: number): number => 1 + ports + 2;
@@ -56,16 +56,22 @@ function accountLines(p: PortSnapshot): string[] {
   ];
 }
 
-/** One port on all there is: two graphs and every counter that is not 0. */
-export function drawPort(p: Painter, watch: SwitchWatch, port: PortSnapshot): void {
-  const rates = watch.rates(port), half = Math.floor((p.width - 2) / 2), rows = Math.max(3, Math.min(12, p.height - 12));
+/** What came in at a port and went out of it, each on a scale of its own: a line of text and `rows` of graph. */
+export function drawGraphs(p: Painter, watch: SwitchWatch, port: PortSnapshot, rows: number): void {
+  const rates = watch.rates(port), half = Math.floor((p.width - 2) / 2), n = valuesIn(half, p.look.utf8);
   const picture = (x: number, title: string, bits: History, frames: History, style: Style): void => {
-    const n = valuesIn(half, p.look.utf8), peak = bits.peak(n);
+    const peak = bits.peak(n);
     p.part(x, 0, half, 1).pieces(0, 0, [title, 'bold'], [` ${rateText(frames.ago(0))} f/s ${rateText(bits.ago(0))} b/s, peak ${rateText(peak)}`]);
     graph(bits, half, rows, peak, p.look.utf8).forEach((line, y) => p.text(x, 1 + y, line, style));
   };
-  picture(0, 'in ', rates.inBits, rates.inFrames, 'good');
-  picture(half + 2, 'out', rates.outBits, rates.outFrames, 'accent');
+  picture(0, `${port.spec} in `, rates.inBits, rates.inFrames, 'good');
+  picture(half + 2, `${port.spec} out`, rates.outBits, rates.outFrames, 'accent');
+}
+
+/** One port on all there is: two graphs and every counter that is not 0. */
+export function drawPort(p: Painter, watch: SwitchWatch, port: PortSnapshot): void {
+  const rows = Math.max(3, Math.min(12, p.height - 12));
+  drawGraphs(p, watch, port, rows);
   const y = rows + 2, columns: (readonly [string, number][])[] = [
     [['received', port.received], ['forwarded', port.forwarded], ['flooded', port.flooded], ['dropped', droppedOf(port)], ...Object.entries(port.dropped).filter(([, n]) => n > 0).map(([why, n]): [string, number] => [`  ${why}`, n])],
     [['kept', port.kept], ['  bytes', port.keptBytes], ['not selected', port.notSelected], ['lost', port.lost]],

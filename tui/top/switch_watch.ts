@@ -55,7 +55,10 @@ export class SwitchWatch {
   }
 
   /** Ports that are there, or were when the switch ended, in order. */
-  get ports(): readonly PortSnapshot[] { return this.snapshot.ports.filter((p) => p.state !== 'removed'); }
+  get ports(): readonly PortSnapshot[] {
+    const there = this.snapshot.ports.filter((p) => p.state !== 'removed');
+    return this.isAlive || there.length > 0 ? there : this.snapshot.ports;  // a switch that stops removes its ports
+  }
 
   get isAlive(): boolean { return this.state === 'running' || this.state === 'stuck'; }
 
@@ -83,7 +86,8 @@ export class SwitchWatch {
     this.state = this.findState();
     if (isAnother) this.ratesById.clear();
     const { before, seconds } = this;
-    if (before === undefined || seconds <= 0) return isAnother;
+    // After its end the graphs stand still: they are the last that is known.
+    if (before === undefined || seconds <= 0 || !this.isAlive) return isAnother;
     const a = (now: number, then: number): number => Math.max(0, now - then) / seconds;
     for (const p of this.snapshot.ports) {
       const was = before.ports.find((o) => o.id === p.id && o.spec === p.spec);
