@@ -333,7 +333,7 @@ if (has('the dashboard in a terminal', 'tmux', 'ps')) {
     await lab.up([capture('http.pcap', 'as=here,speed=20,loop=yes'), capture('http.pcap', 'as=there,speed=20,loop=yes'), 'sink:rest']);
     const terminal = lab.top();
     await terminal.keys('6', 'Enter');
-    await terminal.shows(/address(es)? moved to another port/, 20);
+    await terminal.shows(/moved (to another port|from (here|there) to (here|there))/, 20);
     process.env['FRAMEKEEP_RUN'] = lab.run;
     const control = await connectControl('lab');
     await control.call('ports.add', { port: 'sink:late' });

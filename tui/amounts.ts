@@ -3,7 +3,7 @@
 /** `0`, `950`, `1.25k`, `48.1M`: at most five columns and the unit. */
 export function rateText(n: number, unit = ''): string {
   if (!(n > 0)) return `0${unit}`;
-  if (n < 1000) return `${n < 10 && n % 1 !== 0 ? n.toFixed(1) : n.toFixed(0)}${unit}`;
+  if (n < 999.5) return `${n < 10 && n % 1 !== 0 ? n.toFixed(1) : n.toFixed(0)}${unit}`;
   let i = -1;
   do { n /= 1000; i++; } while (n >= 999.5 && i < 4);
   return `${n < 10 ? n.toFixed(2) : n < 100 ? n.toFixed(1) : n.toFixed(0)}${'kMGTP'[i]}${unit}`;

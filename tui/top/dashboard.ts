@@ -41,7 +41,7 @@ const HELP: readonly HelpSection[] = [
 ];
 
 const EVENT_STYLES: Readonly<Record<string, Style>> = {
-  'port-up': 'good', 'port-added': 'good', 'keeping-resumed': 'good', 'port-finished': 'normal', 'port-removed': 'normal', 'keep-changed': 'normal', 'port-gone': 'bad', 'keeping-stopped': 'bad',
+  overload: 'bad', 'fdb-full': 'bad', 'port-up': 'good', 'port-added': 'good', 'keeping-resumed': 'good', 'port-finished': 'normal', 'port-removed': 'normal', 'keep-changed': 'normal', 'port-gone': 'bad', 'keeping-stopped': 'bad',
 };
 
 interface Message { readonly text: string; readonly style: Style; readonly until: number }
@@ -88,7 +88,9 @@ export class Dashboard implements Program {
     this.link = new SwitchLink(controlPath(options.directory), (event) => {
       if (event.kind === 'stopped') return;  // the counters say so too
       const text = 'spec' in event ? `${event.spec}: ${event.text}` : event.text;
-      this.log.add(text, EVENT_STYLES[event.kind] ?? 'warn', text, event.time);
+      // Their texts have counts in them: the same again is the same.
+      const key = event.kind === 'overload' ? `overload${event.port}` : ['moves', 'floods', 'fdb-full'].includes(event.kind) ? event.kind : text;
+      this.log.add(text, EVENT_STYLES[event.kind] ?? 'warn', key, event.time);
     });
     this.lists = Object.fromEntries(PANES.map((pane) => [pane, new List()])) as Record<Pane, List>;
   }

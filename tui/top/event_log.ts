@@ -4,7 +4,7 @@
  */
 import { countText, rateText } from '../amounts.js';
 import type { Style } from '../look.js';
-import { droppedOf, type SwitchState, type SwitchWatch } from './switch_watch.js';
+import type { SwitchState, SwitchWatch } from './switch_watch.js';
 
 export interface LoggedEvent { readonly first: number; last: number; text: string; style: Style; times: number; readonly key: string }
 
@@ -30,15 +30,15 @@ export class EventLog {
     if (this.events.length > MOST) this.events.shift();
   }
 
-  /** @param told  the switch tells itself of ports and of what is kept */
+  /** @param told  the switch tells of itself: what is left are the kernel's drops, frames that were lost, and whether it runs */
   compare(watch: SwitchWatch, told: boolean): void {
     this.compareState(watch);
     const { snapshot: now, before, seconds } = watch;
     if (before === undefined || seconds <= 0) return;
     const g = now.global, was = before.global;
     if (!told && g.frozen !== was.frozen) this.add(g.frozen > 0 ? 'the pool is frozen: nothing new is kept' : 'frames are kept again', g.frozen > 0 ? 'warn' : 'good', `frozen${g.frozen}`);
-    if (g.moved > was.moved) this.add(`${countText(g.moved - was.moved)} address${g.moved - was.moved === 1 ? '' : 'es'} moved to another port`, 'warn', 'moved');
-    if (g.fdbFull > was.fdbFull) this.add(`the forwarding table is full: ${countText(g.fdbFull - was.fdbFull)} addresses were not learned`, 'bad', 'fdb-full');
+    if (!told && g.moved > was.moved) this.add(`${countText(g.moved - was.moved)} address${g.moved - was.moved === 1 ? '' : 'es'} moved to another port`, 'warn', 'moves');
+    if (!told && g.fdbFull > was.fdbFull) this.add(`the forwarding table is full: ${countText(g.fdbFull - was.fdbFull)} times an address was not learned`, 'bad', 'fdb-full');
     for (const p of now.ports) {
       const old = before.ports.find((o) => o.id === p.id && o.spec === p.spec);
       if (old === undefined) {
@@ -48,15 +48,13 @@ export class EventLog {
       if (!told && p.state !== old.state) this.add(`${p.spec}: ${p.state}${p.state === 'up' ? '' : ` (it was ${old.state})`}`, p.state === 'up' ? 'good' : 'warn', `${p.state}${p.id}`);
       if (!told && p.finished > old.finished) this.add(`${p.spec}: came to its end`, 'normal', `finished${p.id}`);
       const a = (key: 'flooded' | 'received' | 'txFull' | 'lost' | 'xdpRxRingFull' | 'xdpFillEmpty' | 'xdpRxDropped'): number => Math.max(0, p[key] - old[key]) / seconds;
-      if (a('flooded') >= FLOOD_FRAMES && a('flooded') >= FLOOD_SHARE * a('received')) {
-        this.add(`${p.spec}: ${rateText(a('flooded'))} frames/s are flooded, ${Math.round(100 * a('flooded') / a('received'))} % of what it receives`, 'warn', `flood${p.id}`);
+      if (!told && a('flooded') >= FLOOD_FRAMES && a('flooded') >= FLOOD_SHARE * a('received')) {
+        this.add(`${p.spec}: ${rateText(a('flooded'))} frames/s are flooded, ${Math.round(100 * a('flooded') / a('received'))} % of what it receives`, 'warn', `floods${p.id}`);
       }
-      if (a('txFull') > 0) this.add(`${p.spec}: overload, ${rateText(a('txFull'))} frames/s found its TX ring full`, 'bad', `tx${p.id}`);
+      if (!told && a('txFull') > 0) this.add(`${p.spec}: overload, ${rateText(a('txFull'))} frames/s found its TX ring full`, 'bad', `overload${p.id}`);
       if (a('lost') > 0) this.add(`${p.spec}: ${rateText(a('lost'))} frames/s should have been kept and were not`, 'bad', `lost${p.id}`);
       const ring = a('xdpRxRingFull') + a('xdpFillEmpty') + a('xdpRxDropped');
       if (ring > 0) this.add(`${p.spec}: overload, the kernel dropped ${rateText(ring)} frames/s for want of a descriptor`, 'bad', `rx${p.id}`);
-      const dropped = droppedOf(p) - droppedOf(old), other = dropped - ((p.dropped['tx-full'] ?? 0) - (old.dropped['tx-full'] ?? 0)) - ((p.dropped['same-port'] ?? 0) - (old.dropped['same-port'] ?? 0));
-      if (other / seconds >= FLOOD_FRAMES) this.add(`${p.spec}: ${rateText(other / seconds)} frames/s are dropped`, 'warn', `drop${p.id}`);
     }
   }
 
