@@ -38,7 +38,7 @@ if (has('programs in a terminal', 'tmux', 'ps')) {
     t.is(terminal.stty().after, terminal.stty().before);
   };
 
-  test('a list of a million rows by arrows, vi keys, pages, ends, click and wheel', async (t) => {
+  test.serial('a list of a million rows by arrows, vi keys, pages, ends, click and wheel', async (t) => {
     const terminal = await run(t);
     t.deepEqual(terminal.modes(), { alternate: true, cursor: false, mouse: true, keypad: true });
     await terminal.keys('j', 'j', 'Down', 'k');
@@ -57,7 +57,7 @@ if (has('programs in a terminal', 'tmux', 'ps')) {
     await ended(t, terminal, 0);
   });
 
-  test('help, and a line to type into', async (t) => {
+  test.serial('help, and a line to type into', async (t) => {
     const terminal = await run(t);
     await terminal.keys('?');
     await terminal.shows('j, k  down, up');
@@ -76,7 +76,7 @@ if (has('programs in a terminal', 'tmux', 'ps')) {
     await ended(t, terminal, 0);
   });
 
-  test('it follows the terminal\'s size, and says when that is too small', async (t) => {
+  test.serial('it follows the terminal\'s size, and says when that is too small', async (t) => {
     const terminal = await run(t);
     terminal.resize(200, 60);
     await terminal.shows(/^┌─ list ─{180,}.*┐$/m);
@@ -89,14 +89,14 @@ if (has('programs in a terminal', 'tmux', 'ps')) {
     await ended(t, terminal, 0);
   });
 
-  test('what a frame or a name says never reaches the terminal as a command', async (t) => {
+  test.serial('what a frame or a name says never reaches the terminal as a command', async (t) => {
     const terminal = await run(t);
     t.true(terminal.text().includes('filter:  ??[31m? ?⣿é'));
     await terminal.keys('q');
     await ended(t, terminal, 0);
   });
 
-  test('in a plain locale it is ASCII alone; with NO_COLOR, 16 and 256 colours it sends such', async (t) => {
+  test.serial('in a plain locale it is ASCII alone; with NO_COLOR, 16 and 256 colours it sends such', async (t) => {
     const plain = await run(t, { env: { LC_ALL: 'C' } });
     t.regex(plain.text(), /^\+- list -+ 0 -\+$/m);
     t.regex(plain.text(), /^[ -~\n]*$/);
@@ -116,7 +116,7 @@ if (has('programs in a terminal', 'tmux', 'ps')) {
     ['SIGQUIT', (_, pid) => process.kill(pid, 'SIGQUIT'), 0],
     ['an exception', (terminal) => terminal.keys('x'), 1],
   ] as readonly (readonly [string, (terminal: Terminal, pid: number) => unknown, number])[]) {
-    test(`the terminal is as it was after ${how}`, async (t) => {
+    test.serial(`the terminal is as it was after ${how}`, async (t) => {
       const terminal = await run(t);
       await end(terminal, await terminal.pid());
       await ended(t, terminal, code);
@@ -128,7 +128,7 @@ if (has('programs in a terminal', 'tmux', 'ps')) {
     ['SIGKILL', (_, pid) => process.kill(pid, 'SIGKILL')],
     ['a crash in native code', (terminal) => terminal.keys('a')],
   ] as readonly (readonly [string, (terminal: Terminal, pid: number) => unknown])[]) {
-    test(`screen, cursor and mouse are as they were after ${how}`, async (t) => {
+    test.serial(`screen, cursor and mouse are as they were after ${how}`, async (t) => {
       const terminal = await run(t);
       await end(terminal, await terminal.pid());
       t.true(await terminal.exitCode() > 128);
@@ -137,7 +137,7 @@ if (has('programs in a terminal', 'tmux', 'ps')) {
     });
   }
 
-  test('stopped it lends the terminal, continued it draws all of it again', async (t) => {
+  test.serial('stopped it lends the terminal, continued it draws all of it again', async (t) => {
     const terminal = await run(t), pid = await terminal.pid();
     process.kill(pid, 'SIGTSTP');
     for (let i = 0; i < 50 && terminal.modes().alternate; i++) await sleep(50);
@@ -154,7 +154,7 @@ if (has('programs in a terminal', 'tmux', 'ps')) {
     await ended(t, terminal, 0);
   });
 
-  test('another program gets the terminal and gives it back', async (t) => {
+  test.serial('another program gets the terminal and gives it back', async (t) => {
     const terminal = await run(t);
     await terminal.keys('s');
     await terminal.shows('borrowed');
@@ -162,6 +162,7 @@ if (has('programs in a terminal', 'tmux', 'ps')) {
     terminal.type('hello');
     await terminal.keys('Enter');
     await terminal.shows('read hello');
+    await terminal.keys('Enter');
     await terminal.shows('▶ row 0');
     t.deepEqual(terminal.modes(), { alternate: true, cursor: false, mouse: true, keypad: true });
     await terminal.keys('j');

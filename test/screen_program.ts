@@ -33,7 +33,7 @@ function key(name: string): void {
   else if (name === 'x') throw new Error('thrown in the middle');
   else if (name === 'a') process.abort();
   else if (name === 's') {
-    void screen.lend(async () => { await once(spawn('sh', ['-c', 'echo borrowed; read -r line; echo "read $line"; sleep 0.3'], { stdio: 'inherit' }), 'close'); });
+    void screen.lend(async () => { await once(spawn('sh', ['-c', 'echo borrowed; read -r line; echo "read $line"; read -r line'], { stdio: 'inherit' }), 'close'); });
   } else list.key(name);
   screen.redraw();
 }
