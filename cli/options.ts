@@ -192,3 +192,8 @@ export interface StatsOptions extends NamedOptions {
   /** Seconds between two looks. */
   every: number;
 }
+
+export interface CompletionOptions extends NamedOptions {
+  /** A shell, or what the shells' scripts ask for. */
+  what: 'bash' | 'zsh' | 'fish' | 'switches' | 'ports';
+}

@@ -1,9 +1,9 @@
 /**
  * Every subcommand with its arguments and options, once. The parser (cli/parse.ts), `--help`, the keys of the
- * configuration file (cli/config.ts) and docs/configuration.md's test all come from here; so can a manual page and
- * completions. What the values mean to the program is in cli/options.ts.
+ * configuration file (cli/config.ts), the manual page (cli/man.ts) and the shells' completions (cli/completion.ts) all come
+ * from here, and docs/configuration.md's test. What the values mean to the program is in cli/options.ts.
  */
-import { CONTROL_COMMANDS } from './table_control.js';
+import { CONTROL_COMMANDS, SHELL_COMMANDS } from './table_control.js';
 import * as v from './values.js';
 import type { Value } from './values.js';
 
@@ -124,7 +124,7 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'watch a switch on the whole screen',
     description: 'Shows ports, pool, talkers, protocols, forwarding table and events of a running switch, or what one that ended left behind.\n'
       + 'It reads what the switch writes anyway, and does not slow it. ? lists the keys; docs/dashboard.md has pictures.',
-    arguments: [{ name: 'NAME', key: 'name', value: v.switchName, optional: true, help: 'of the switch (default: the one that runs, else the one that ran last)' }],
+    arguments: [{ name: 'NAME', key: 'name', value: v.switchName, optional: true, completes: 'switch', help: 'of the switch (default: the one that runs, else the one that ran last)' }],
     options: [],
     examples: [['framekeep top sw0', 'while framekeep up runs in another terminal']],
   },
@@ -205,6 +205,7 @@ export const COMMANDS: readonly CommandEntry[] = [
     ],
     examples: [['npm start -- --speed 10 --keep tcp', 'ten times as fast, keep TCP']],
   },
+  ...SHELL_COMMANDS,
 ];
 
 /** The property an option fills: `pool-size` → `poolSize`. */

@@ -9,6 +9,31 @@ const MAC: ArgumentEntry = { name: 'MAC', key: 'mac', value: v.mac, help: 'aa:bb
 const VLAN: OptionEntry = { long: 'vlan', value: v.integer('VLAN', 0, 4094), fallback: 0, shown: 'untagged', help: 'of a switch that learns per VLAN' };
 const ON_OFF = v.oneOf('on|off', ['on', 'off']);
 
+/** What is made from the table. */
+export const SHELL_COMMANDS: readonly CommandEntry[] = [
+  {
+    name: 'completion',
+    summary: 'write a completion script for bash, zsh or fish',
+    description: 'Writes a script that completes commands, verbs, options, values, files, names of running switches and their ports.\n'
+      + 'The scripts ask it for switches and ports themselves.',
+    arguments: [{ name: 'SHELL', key: 'what', value: v.shell, help: 'bash, zsh or fish' }],
+    options: [NAME],
+    examples: [
+      ['framekeep completion bash > ~/.local/share/bash-completion/completions/framekeep', 'for bash, from the next shell on'],
+      ['framekeep completion zsh > ~/.zfunc/_framekeep', 'for zsh, with ~/.zfunc in $fpath'],
+      ['framekeep completion fish > ~/.config/fish/completions/framekeep.fish', 'for fish'],
+    ],
+  },
+  {
+    name: 'man',
+    summary: 'write the manual page',
+    description: 'Writes the manual page in roff, man(7).',
+    arguments: [],
+    options: [],
+    examples: [['framekeep man | man -l -', 'read it']],
+  },
+];
+
 export const CONTROL_COMMANDS: readonly CommandEntry[] = [
   {
     name: 'status',

@@ -62,6 +62,13 @@ export function oneOf<const T extends string>(placeholder: string, choices: read
   };
 }
 
+/** A shell; the scripts themselves ask for `switches` and `ports`. */
+export const shell: Value<string> = {
+  placeholder: 'SHELL',
+  choices: ['bash', 'zsh', 'fish'],
+  read: (t, base) => t === 'switches' || t === 'ports' ? t : oneOf('SHELL', ['bash', 'zsh', 'fish']).read(t, base),
+};
+
 /** Bytes; K, M, G, T are powers of 1024, with or without `iB` or `B`. At most 2^53 - 1. */
 export const size: Value<number> = {
   placeholder: 'SIZE', number: true,

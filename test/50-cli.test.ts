@@ -65,7 +65,7 @@ test('every subcommand has help with all its options and an example that it acce
     for (const [line] of command.examples) {
       const words = [...line.matchAll(/"([^"]*)"|(\S+)/g)].map((m) => m[1] ?? m[2]!);
       const start = words.findIndex((word) => word === 'framekeep');
-      const end = words.findIndex((word) => word === '|' || word === '&&');
+      const end = words.findIndex((word) => ['|', '&&', '>'].includes(word));
       const args = start >= 0 ? words.slice(start + 1, end < 0 ? undefined : end) : ['demo', ...words.slice(words.indexOf('--') + 1)];
       if (args.includes('--config')) continue;         // names a file of the reader's
       t.notThrows(() => parse(args, '0', '/'), line);
