@@ -11,14 +11,18 @@ import { parse } from './parse.js';
 
 /** Each of cli/up.ts, cli/inspect.ts, … */
 export interface Subcommand {
-  /** @returns the exit code */
-  run(options: unknown, io: Io): Promise<number>;
+  /**
+   * @param again  the options as the same command line gives them now: the configuration file is read again. It throws as at the start
+   * @returns the exit code
+   */
+  run(options: unknown, io: Io, again: () => unknown): Promise<number>;
 }
 
 /** Never throws. @param argv without node and script. @returns the exit code */
 export async function main(argv: readonly string[], io: Io = processIo()): Promise<number> {
   try {
-    const parsed = parse(argv, version(), process.cwd());
+    const base = process.cwd();
+    const parsed = parse(argv, version(), base);
     if ('text' in parsed) {
       if (parsed.exitCode === EXIT.ok) io.print(parsed.text);
       else io.note(parsed.text);
@@ -26,7 +30,7 @@ export async function main(argv: readonly string[], io: Io = processIo()): Promi
     }
     refuseTerminal(parsed.options, io);
     const subcommand = await import(`./${parsed.command}.js`) as Subcommand;
-    return await subcommand.run(parsed.options, io);
+    return await subcommand.run(parsed.options, io, () => (parse(argv, version(), base) as typeof parsed).options);
   } catch (thrown) {
     return report(asFramekeepError(thrown), argv, io);
   }

@@ -94,7 +94,13 @@ export interface UpOptions extends CommonOptions, KeepOptions {
   duration: number | undefined;
   /** Stop when every replay and gen port has finished. */
   once: boolean;
-  /** The configuration file that was read, for messages. */
+  /** Where events are logged: an absolute path, `-` for standard output, `journal`; undefined: nowhere. */
+  log: string | undefined;
+  /** Nothing below it is logged. */
+  logLevel: 'debug' | 'info' | 'warn' | 'error';
+  /** Where Prometheus metrics are served; undefined: nowhere. */
+  metrics: { host: string; port: number } | undefined;
+  /** The configuration file that was read, for messages and for reading it again. */
   config: string | undefined;
 }
 

@@ -170,6 +170,7 @@ function finish(command: string, options: Record<string, unknown>): void {
       const twice = names.find((name, i) => names.indexOf(name) !== i);
       if (twice !== undefined) throw new FramekeepError('E_USAGE', `port ${kind.kind}:${twice} is named twice`, 'name it once');
     }
+    if (options['log'] === '-' && options['json'] === true) throw new FramekeepError('E_USAGE', 'standard output has --json already', 'log to a file (--log FILE), or leave out --json');
     if (ports.length === 0) throw new FramekeepError('E_USAGE', 'the switch has no port', 'name some, like: framekeep up xdp:eth1 xdp:eth2');
   }
   if (command === 'demo') options['pool'] ??= defaultPool('demo');

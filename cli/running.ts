@@ -12,6 +12,8 @@ import type { Io } from './io.js';
 export interface RunningOptions {
   readonly json: boolean;
   readonly quiet: boolean;
+  /** Say nothing of what happens: a log on the same stream does. */
+  readonly silent?: boolean;
   /** Seconds between two looks at the counters; 0: none. */
   readonly stats: number;
   /** Seconds; undefined: until interrupted. */
@@ -55,7 +57,7 @@ export async function runUntilDone(sw: Switch, options: RunningOptions, io: Io):
   let failure: FramekeepError | undefined;
   const show = (): void => {
     if (options.json) io.print(JSON.stringify({ type: 'stats', time: Date.now() / 1000, ...sw.stats() }));
-    else if (live) io.stderr.write(view.redraw(sw.stats(), io.stderr.columns ?? 80));
+    else if (live) io.stderr.write(view.redraw(sw.stats(), io.stderr.columns || 80));
     else io.note(counterLine(sw.stats()));
   };
   sw.on('event', (event) => {
@@ -82,9 +84,8 @@ export async function runUntilDone(sw: Switch, options: RunningOptions, io: Io):
   }
   if (shows && !done.signal.aborted) show();
   if (failure === undefined) {
-    const last = sw.stats();
     await sw.stop();  // where the control socket has done so already, nothing
-    if (options.json) io.print(JSON.stringify({ type: 'stopped', ...last }));
+    if (options.json) io.print(JSON.stringify({ type: 'stopped', ...sw.stats() }));
   }
   if (failure !== undefined) {
     io.note(`${io.errColours.red('framekeep:')} ${whatFailed(failure)}\n  ${failure.remedy}\n  [${failure.code}]`);
@@ -100,7 +101,7 @@ function allFinished(sw: Switch): boolean {
 
 function tell(event: SwitchEvent, options: RunningOptions, io: Io): void {
   if (options.json) { io.print(JSON.stringify({ type: 'event', ...event })); return; }
-  if (event.kind === 'stopped' || (options.quiet && event.kind !== 'keeping-stopped' && event.kind !== 'port-gone')) return;
+  if (event.kind === 'stopped' || options.silent === true || (options.quiet && event.kind !== 'keeping-stopped' && event.kind !== 'port-gone')) return;
   if (event.kind === 'port-finished' || event.kind === 'floods') return;
   const text = 'spec' in event ? `${event.spec}: ${event.text}` : event.text;
   io.note(event.kind === 'port-up' ? text : io.errColours.yellow(text));

@@ -111,6 +111,9 @@ export const COMMANDS: readonly CommandEntry[] = [
       { ...QUIET, group: 'Running:' },
       { long: 'duration', value: v.seconds, shown: 'none', group: 'Running:', help: 'stop after so long' },
       { long: 'once', group: 'Running:', help: 'stop when every replay and gen port has finished' },
+      { long: 'log', value: v.logDestination, group: 'As a service:', shown: 'none', help: 'log events as JSON lines to a file; - is standard output, journal systemd\'s' },
+      { long: 'log-level', value: v.oneOf('LEVEL', ['debug', 'info', 'warn', 'error']), fallback: 'info', group: 'As a service:', help: 'debug, info, warn or error: log nothing below it' },
+      { long: 'metrics', value: v.endpoint, group: 'As a service:', shown: 'none', help: 'serve Prometheus metrics over HTTP; without a host to this machine alone' },
     ],
     examples: [
       ['framekeep up xdp:eth1 xdp:eth2 --keep "arp or port 53"', 'switch two interfaces, keep ARP and DNS'],

@@ -153,6 +153,22 @@ export const boot: Value<number | 'last'> = {
   },
 };
 
+/** `[HOST:]PORT`; this machine alone where no host is said. An IPv6 address stands in brackets. */
+export const endpoint: Value<{ host: string; port: number }> = {
+  placeholder: '[HOST:]PORT', number: true,
+  read(t) {
+    const m = /^(?:(\[[0-9a-fA-F:.%\w]+\]|[^:[\]\s]+):)?([0-9]{1,5})$/.exec(t);
+    if (!m || Number(m[2]) > 65535) throw new BadValue(`${quoted(t)} is no place to listen: write a port, or HOST:PORT, like 127.0.0.1:9719 or [::1]:9719`);
+    return { host: m[1]?.replaceAll(/[[\]]/g, '') ?? '127.0.0.1', port: Number(m[2]) };
+  },
+};
+
+/** A file, `-` or `journal`. */
+export const logDestination: Value<string> = {
+  placeholder: 'FILE',
+  read: (t, base) => t === 'journal' ? t : output.read(t, base),
+};
+
 /** The switch's name is part of file names and of interface names in Wireshark. */
 export const switchName: Value<string> = {
   placeholder: 'NAME',

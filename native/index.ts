@@ -8,6 +8,7 @@ export * from './medium.js';
 export * from './xdp.js';
 export * from './pcap_filter.js';
 export * from './pipe.js';
+export * from './notify.js';
 export * from './tap.js';
 export { packageRoot } from './addon.js';
 export * from './netif.js';

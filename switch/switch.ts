@@ -73,8 +73,8 @@ export interface KeepChange { readonly expression?: string | null; readonly samp
 /** What `setPort` changes. */
 export interface PortChange { readonly forwarding?: boolean; readonly keeping?: boolean }
 
-/** `ending`: nothing is switched any more, and the name is still this switch's; `stopped`: it is free. */
-interface Events { event: [SwitchEvent]; failed: [FramekeepError]; ending: []; stopped: [] }
+/** `stopping`: it was asked to end; `ending`: nothing is switched any more, and the name is still this switch's; `stopped`: it is free. */
+interface Events { event: [SwitchEvent]; failed: [FramekeepError]; stopping: []; ending: []; stopped: [] }
 const WATCH_MS = 1000;
 /** Slots of the forwarding table that the data plane copies at a time (some 30 µs), and for one page. */
 const FDB_SLICE = 8192, FDB_SLICES = 16;
@@ -381,6 +381,7 @@ export class Switch extends EventEmitter<Events> {
 
   /** Sends what is in flight, commits what is kept, lets interfaces go as they were found. */
   async stop(): Promise<void> {
+    if (this.last === undefined) this.emit('stopping');
     void this.ask({ type: 'stop' }).catch(() => undefined);
     await this.ended;
   }
