@@ -1,7 +1,8 @@
 /**
  * `framekeep inspect`: what happened to a pool and what is in it, for a person or (`--json`) for a program. Looks at the
- * records alone, also while a switch is writing.
+ * records alone, also while a switch is writing. With `--tui`, the frames too, on the whole terminal.
  */
+import { FramekeepError } from '../native/error.js';
 import { Pool } from '../logger/pool.js';
 import { inspectPool, type BootReport, type PoolReport } from '../logger/report.js';
 import { gapsText } from '../logger/words.js';
@@ -11,6 +12,13 @@ import type { Colours, Io } from './io.js';
 import type { InspectOptions } from './options.js';
 
 export async function run(options: InspectOptions, io: Io): Promise<number> {
+  if (options.tui) {
+    if (options.json) throw new FramekeepError('E_USAGE', '--tui and --json are different things', 'say one of them');
+    // Loads blessed, which nobody else needs.
+    const { inspectPool } = await import('../tui/inspect/inspector.js');
+    await inspectPool(options.pool);
+    return EXIT.ok;
+  }
   const pool = Pool.open(options.pool);
   let report: PoolReport;
   try {

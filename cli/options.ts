@@ -124,6 +124,8 @@ export interface InspectOptions extends CommonOptions {
   pool: string;
   /** A table of the boots, each with its ports and gaps, instead of the summary alone. */
   boots: boolean;
+  /** The inspector, on the whole terminal. */
+  tui: boolean;
 }
 
 export interface VerifyOptions extends CommonOptions {

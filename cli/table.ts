@@ -136,8 +136,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'say what a pool holds and what happened to it',
     description: 'Reads a pool, of a living, stopped or crashed switch, and reports its boots, ports, frames, gaps and torn records.\nNothing is changed.',
     arguments: [POOL],
-    options: [{ long: 'boots', help: 'each boot with its ports and gaps' }],
-    examples: [['framekeep inspect --json /dev/shm/framekeep-sw0.pool | jq .window', 'the span of time it covers']],
+    options: [
+      { long: 'boots', help: 'each boot with its ports and gaps' },
+      { long: 'tui', help: 'look at it, and at its frames, on the whole terminal', commandLineOnly: true },
+    ],
+    examples: [['framekeep inspect --tui /dev/shm/framekeep-sw0.pool', 'what happened, and the frames with their layers and bytes'], ['framekeep inspect --json /dev/shm/framekeep-sw0.pool | jq .window', 'the span of time it covers']],
   },
   {
     name: 'verify',

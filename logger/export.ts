@@ -9,6 +9,7 @@
  */
 import type { Boot } from './format.js';
 import { frameMeta, PcapngWriter, PcapWriter, type ByteSink } from './capture/index.js';
+import { LANE_UNIT } from './frame_access.js';
 import { BootSection, InterfaceList } from './export_section.js';
 import type { Pool } from './pool.js';
 import { PoolReader, readerBytes } from './reader.js';
@@ -52,8 +53,6 @@ export interface ExportResult {
 const FRAMES_A_LOOK = 4096;
 /** Interfaces that every section describes, at most: a pool of many runs that shared no port would be little else. */
 const MOST_COMMON = 256;
-/** Lanes are told apart in a packet id from this bit on: id = lane × 2^48 + sequence. */
-const LANE_UNIT = 2 ** 48;
 
 /**
  * @param output  where to; a function is called for it once everything that can be refused has been looked at, with the bytes of

@@ -6,6 +6,7 @@ export * from './recover.js';
 export * from './index_view.js';
 export * from './log.js';
 export * from './reader.js';
+export * from './frame_access.js';
 export * from './report.js';
 export * from './verify.js';
 export * from './select_frames.js';

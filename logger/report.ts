@@ -112,8 +112,8 @@ export function inspectPool(pool: Pool): PoolReport {
   return surveyPool(pool).report;
 }
 
-/** The report, and what recovery found, for who reads on from there. */
-export function surveyPool(pool: Pool): { readonly report: PoolReport; readonly recovery: Recovery; readonly newestNs: bigint } {
+/** The report, and what recovery found, for who reads on from there, or shows where it is. */
+export function surveyPool(pool: Pool): { readonly report: PoolReport; readonly recovery: Recovery; readonly newestNs: bigint; readonly traces: readonly LaneTraces[] } {
   const { recovery, live, traces } = look(pool), { geometry, medium } = pool;
   const census = takeCensus(pool, recovery);
   const boots = bootReports(recovery, census, live);
@@ -134,7 +134,7 @@ export function surveyPool(pool: Pool): { readonly report: PoolReport; readonly 
     },
     boots, lanes, notes: notesOf(recovery, traces, census, live), findings: findingsOf(pool, recovery, traces, census),
   };
-  return { report, recovery, newestNs: lastNs };
+  return { report, recovery, newestNs: lastNs, traces };
 }
 
 function bootReports(recovery: Recovery, census: Map<number, BootCensus>, live: boolean): BootReport[] {

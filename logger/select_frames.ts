@@ -3,6 +3,7 @@
  * were worked out before: no BigInt, no Map, no allocation.
  */
 import { FramekeepError } from '../native/index.js';
+import { LANE_UNIT } from './frame_access.js';
 import { MAX_PORTS, type Boot } from './format.js';
 import type { FrameMatch } from './filter/index.js';
 import type { PoolReader } from './reader.js';
@@ -13,6 +14,8 @@ export interface Moment { readonly relative: boolean; readonly ns: bigint }
 export interface FrameSelection {
   /** Undefined: every frame. */
   readonly match?: FrameMatch | undefined;
+  /** Undefined: every frame; else those of these numbers, lane × 2^48 + sequence. */
+  readonly ids?: { has(id: number): boolean } | undefined;
   /** Both ends included. */
   readonly from?: Moment | undefined;
   readonly to?: Moment | undefined;
@@ -57,7 +60,7 @@ export class FrameSelector {
     this.toLow = Number(to & 0xffffffffn);
     this.onlyBoot = boot ?? -1;
     this.byPort = ports.length > 0;
-    this.everything = this.match === undefined && selection.from === undefined && selection.to === undefined && boot === undefined && !this.byPort;
+    this.everything = this.match === undefined && selection.ids === undefined && selection.from === undefined && selection.to === undefined && boot === undefined && !this.byPort;
     if (boot !== undefined && !pool.boots.includes(boot)) {
       throw new FramekeepError('E_BOOT_UNKNOWN', `the pool knows no boot ${boot}`, pool.boots.length === 0 ? 'no switch has run on it yet' : `it knows ${pool.boots.join(', ')}`);
     }
@@ -77,6 +80,8 @@ export class FrameSelector {
     const { timeHigh, timeLow } = reader;
     if (timeHigh < this.fromHigh || (timeHigh === this.fromHigh && timeLow < this.fromLow)) return false;
     if (timeHigh > this.toHigh || (timeHigh === this.toHigh && timeLow > this.toLow)) return false;
+    const { ids } = this.selection;
+    if (ids !== undefined && !ids.has(reader.lane * LANE_UNIT + reader.sequence)) return false;
     if (this.byPort) {
       if (reader.boot !== this.boot) this.lookUpPorts(reader.boot);
       if (this.mask[reader.ingress] === 0) return false;

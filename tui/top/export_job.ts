@@ -14,6 +14,8 @@ export interface ExportWish {
   readonly pool: string;
   readonly file: string;
   readonly match: FrameMatch | undefined;
+  /** Only frames of these numbers (logger/frame_access.ts); undefined: any. */
+  readonly ids?: { has(id: number): boolean } | undefined;
   /** Only frames of that many seconds before the newest; undefined: all. */
   readonly seconds: number | undefined;
 }
@@ -37,7 +39,7 @@ export class ExportJob {
       const pool = Pool.open(wish.pool);
       try {
         const result = await exportPool(pool, (beside) => new ByteSink(fd, wish.file, SINK_BYTES, beside), {
-          match: wish.match, from: wish.seconds === undefined ? undefined : { relative: true, ns: -BigInt(Math.round(wish.seconds * 1e9)) },
+          match: wish.match, ids: wish.ids, from: wish.seconds === undefined ? undefined : { relative: true, ns: -BigInt(Math.round(wish.seconds * 1e9)) },
           format: /\.pcap$/i.test(wish.file) ? 'pcap' : 'pcapng', signal: job.stop.signal,
           progress: (done, total, bytes) => {
             Object.assign(job, { done, total, bytes });
