@@ -4,5 +4,11 @@ import { fabric } from './fabric.js';
 import { fabricKept } from './fabric_kept.js';
 import { fabricFilter } from './fabric_filter.js';
 import { fabricCommit } from './fabric_commit.js';
+import { soak } from './soak.js';
+import { xdpIdle } from './xdp_idle.js';
+import { xdpLatency } from './xdp_latency.js';
+import { xdpLossless } from './xdp_lossless.js';
+import { xdpSaturated } from './xdp_saturated.js';
+import { xdpTcp } from './xdp_tcp.js';
 
-export const CASES: readonly Case[] = [fabric, fabricKept, fabricFilter, fabricCommit];
+export const CASES: readonly Case[] = [fabric, fabricKept, fabricFilter, fabricCommit, xdpSaturated, xdpLossless, xdpTcp, xdpLatency, xdpIdle, soak];

@@ -1,0 +1,22 @@
+/** Frames from host a to host b, made by the kernel on CPU 0 (native/src/prog_run.cc), and how many came to b. */
+import { fileURLToPath } from 'node:url';
+import type { Lab } from './lab.js';
+
+const worker = fileURLToPath(new URL('load_worker.js', import.meta.url));
+
+export interface Load {
+  /** Frames a second; 0: as many as there can be. */
+  readonly rate: number;
+  readonly seconds: number;
+  readonly size: number;
+}
+export interface LoadResult { readonly offered: number; readonly delivered: number; readonly seconds: number }
+
+/** @throws when the kernel makes no frames */
+export async function load(lab: Lab, { rate, seconds, size }: Load): Promise<LoadResult> {
+  const before = lab.counts(lab.b, 'eth0').rxPackets;
+  const { stdout } = await lab.run(lab.a, [process.execPath, worker, JSON.stringify({ rate, seconds, size, source: lab.mac('a'), destination: lab.mac('b') })], { seconds: seconds + 30 });
+  await new Promise((resolve) => setTimeout(resolve, 200));  // what is still on its way
+  const { offered, took } = JSON.parse(stdout) as { offered: number; took: number };
+  return { offered, delivered: lab.counts(lab.b, 'eth0').rxPackets - before, seconds: took };
+}
