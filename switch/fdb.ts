@@ -211,7 +211,7 @@ export class ForwardingTable {
   }
 
   /**
-   * The words of the entries in some slots, as they are, for another thread to read: 3 ns a slot. Of a table that changes between
+   * The words of the entries in some slots, as they are, for another thread to read: 8 ns a slot. Of a table that changes between
    * two calls an entry may be missing from both, or be in both: a deletion moves others.
    */
   copy(from: number, slots: number): Uint32Array {

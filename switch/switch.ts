@@ -77,7 +77,7 @@ export interface PortChange { readonly forwarding?: boolean; readonly keeping?: 
 interface Events { event: [SwitchEvent]; failed: [FramekeepError]; stopping: []; ending: []; stopped: [] }
 const WATCH_MS = 1000;
 /** Slots of the forwarding table that the data plane copies at a time (some 30 µs), and for one page. */
-const FDB_SLICE = 8192, FDB_SLICES = 16;
+const FDB_SLICE = 4096, FDB_SLICES = 8;
 interface Pending { resolve(value: unknown): void; reject(error: Error): void }
 
 export class Switch extends EventEmitter<Events> {
@@ -308,7 +308,7 @@ export class Switch extends EventEmitter<Events> {
 
   /**
    * A part of it. @param from 0, or the last page's `next`
-   * @param limit  the page ends with the slice of 8,192 slots where it has so many entries
+   * @param limit  the page ends with the slice of 4,096 slots where it has so many entries
    * @param port   -1: all
    */
   async fdbPage(from: number, limit: number, port = -1): Promise<{ entries: FdbEntry[]; next: number | null }> {

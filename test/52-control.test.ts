@@ -1,12 +1,14 @@
 /** The control socket, and the commands that use it, through the real program: what a user sees, and what hostile clients do not achieve. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, lstatSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as after } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { FramekeepError, packageRoot } from '../native/index.js';
+import { Network } from './hosts.js';
+import { has } from './needs.js';
 import { connectControl, type ControlClient, FDB_PAGE, LONGEST_LINE, METHODS, type ControlEvent, type FdbShownEntry, type KeepState, type PortInfo, type Status } from '../switch/control/index.js';
 import type { CountersSnapshot } from '../switch/index.js';
 
@@ -248,7 +250,7 @@ test.serial('a table of thousands comes whole, page by page', async (t) => {
   t.is(new Set((await place.json<FdbShownEntry[]>(t, 'fdb')).map((e) => e.mac)).size, 6000);
   const page = await control.call('fdb.show', { limit: 1 });
   t.true(page.entries.length < 6000 && page.next !== null);
-  t.true((await control.call('fdb.show')).entries.length <= FDB_PAGE + 8192);
+  t.true((await control.call('fdb.show')).entries.length <= FDB_PAGE + 4096);
 });
 
 test.serial('what is kept is changed by command, from then on, and frozen', async (t) => {
@@ -392,7 +394,7 @@ test.serial('no client slows the data plane: what asks it is spaced out over all
   const clients = await Promise.all(Array.from({ length: 10 }, () => connectControl(place.socket('lab'))));
   const began = performance.now();
   await Promise.all(clients.flatMap((control) => Array.from({ length: 10 }, () => control.call('fdb.show'))));
-  t.true(performance.now() - began > 99 * 5 - 20, 'a hundred requests take half a second');
+  t.true(performance.now() - began > 99 * 10 - 20, 'a hundred requests take a second');
   for (const control of clients) control.close();
 });
 
@@ -409,3 +411,99 @@ test.serial('every method has an entry that says what it does, and answers what 
   }
   control.close();
 });
+
+const page = readFileSync(join(packageRoot(), 'docs/control.md'), 'utf8');
+const section = (title: string): string => page.split(new RegExp(`^### ${title.replaceAll('.', '\\.')}$`, 'm'))[1]?.split(/^##/m)[0] ?? '';
+/** `id`: its number; `kind`, `name`: what it is → id, kind, name: what stands before a colon, or alone, in the lines of a list. */
+const named = (text: string): string[] => [...text.matchAll(/^\* (.+)$/gm)].flatMap(([, line]) => line.split(';').flatMap((part) => [...part.split(':')[0].matchAll(/`([a-zA-Z]+)`/g)].map(([, name]) => name)));
+
+test.serial('docs/control.md has every method with its parameters and errors, and no other', (t) => {
+  const titles = [...page.split('\n## Methods\n')[1].split('\n## ')[0].matchAll(/^### (.+)$/gm)].map((m) => m[1]);
+  t.deepEqual(titles, Object.keys(METHODS));
+  for (const [method, { does, params, errors }] of Object.entries(METHODS)) {
+    const text = section(method);
+    t.true(text.includes(`\n${does[0].toUpperCase()}${does.slice(1)}.\n`), method);
+    t.deepEqual([...text.matchAll(/^\| `([^`]+)` \| (.+?) \| (.+) \|$/gm)].map(([, ...row]) => row),
+      Object.entries(params).map(([name, p]) => [name, p.type + (p.required ? ', required' : ''), p.help]), method);
+    t.deepEqual([...(/^Errors: (.*)$/m.exec(text)?.[1] ?? '').matchAll(/E_[A-Z_]+/g)].map(([code]) => code), errors.filter((e) => e.startsWith('E_')), method);
+    t.regex(text, /^Result: /m);
+  }
+  for (const [bound, where] of [[String((LONGEST_LINE - 1).toLocaleString('en')), 'a line']]) t.true(page.includes(`| ${where} | ${bound} bytes |`));
+});
+
+test.serial('what docs/control.md says is in a status, a port, what is kept and an entry is what a switch answers', async (t) => {
+  const place = new Place(t);
+  await place.up('lab', ['gen:a,rate=1000', 'sink:b']);
+  const control = await place.control('lab');
+  await until(async () => (await control.call('fdb.show')).entries.length > 0);
+  const status = await control.call('status');
+  const same = (title: string, what: object): void => { t.deepEqual(named(section(title)).sort(), Object.keys(what).sort(), title); };
+  same('A status', status);
+  same('A port', status.ports[0]);
+  same('What is kept', await control.call('keep.show'));
+  same('An entry of the forwarding table', (await control.call('fdb.show')).entries[0]);
+  const events = page.split('\n## Events\n')[1].split('\n## ')[0];
+  const source = readFileSync(join(packageRoot(), 'switch/messages.ts'), 'utf8').split('export type SwitchEvent')[1].split(';\n\n')[0];
+  const kinds = [...source.matchAll(/readonly kind: ([^;]+);/g), ...source.matchAll(/readonly kind: ([^;}]+) }/g)].flatMap(([, words]) => [...words.matchAll(/'([a-z-]+)'/g)].map(([, kind]) => kind));
+  const told = [...events.matchAll(/^\| (`.+?) \|/gm)].flatMap(([, cell]) => [...cell.matchAll(/`([a-z-]+)`/g)].map(([, kind]) => kind));
+  t.deepEqual([...new Set(told)].sort(), [...new Set([...kinds, 'events-lost'])].sort());
+});
+
+if (has('the control socket with nc', 'nc')) {
+  test.serial('nc is client enough: requests of a file are answered in order, and the connection ends', async (t) => {
+    const place = new Place(t);
+    await place.up('lab', ['sink:b']);
+    const nc = spawn('nc', ['-N', '-U', place.socket('lab')], { stdio: ['pipe', 'pipe', 'inherit'] });
+    let out = '';
+    nc.stdout.on('data', (text) => { out += text; });
+    nc.stdin.end(['keep.show', 'ports.list', 'fdb.show'].map((method, id) => `{"jsonrpc":"2.0","id":${id},"method":"${method}"}\n`).join(''));
+    await once(nc, 'close');
+    t.deepEqual(out.trim().split('\n').map((line) => (JSON.parse(line) as { id: number }).id), [0, 1, 2]);
+  });
+}
+
+if (has('control sockets of others', 'root', 'setpriv')) {
+  test.serial('another user is refused, and told whose it is', async (t) => {
+    const place = new Place(t);
+    await place.up('lab', ['sink:b']);
+    // In a place that the other may enter, so that the socket's own mode is what refuses.
+    for (const path of [place.directory, place.run, join(place.run, 'lab')]) chmodSync(path, 0o755);
+    const other = spawn('setpriv', ['--reuid=65534', '--regid=65534', '--clear-groups', process.execPath, program, 'status', 'lab'], { env: place.env, stdio: ['ignore', 'ignore', 'pipe'] });
+    let said = '';
+    other.stderr.on('data', (text) => { said += text; });
+    const [status] = await once(other, 'close');
+    t.regex(said, /somebody else's[^]*\[E_PERMISSION\]/);
+    t.is(status, 77);
+  });
+}
+
+if (has('control of a switch between hosts', 'root', 'ip', 'ping', 'ethtool')) {
+  test.serial('interfaces and taps are added to a running switch, traffic flows, and stop leaves them as they were found', async (t) => {
+    const network = new Network();
+    try {
+      const offloads = (): string => network.middle.sh('ethtool -k p0; ethtool -k p1; ip -d -o link show p0; ip -d -o link show p1').replaceAll(/ state \w+ | prog\/xdp id \d+| xdp\S*/g, ' ');
+      const before = offloads(), sw = await network.up(['xdp:p0']);
+      t.throws(() => network.a.sh('ping -c1 -W1 10.79.0.2'));
+      t.regex(network.framekeep('ports', 'add', 'xdp:p1'), /^xdp:p1: AF_XDP/);
+      network.a.sh('ping -c2 -i0.2 -W2 10.79.0.2');
+      t.regex(network.framekeep('ports', 'add', 'tap:fkc0'), /^tap:fkc0: /);
+      network.middle.sh('ip link show fkc0');
+      t.regex(network.framekeep('ports'), /tap:fkc0/);
+      t.regex(network.framekeep('fdb'), /([0-9a-f]{2}:){5}[0-9a-f]{2} +xdp:p1/);
+      network.framekeep('ports', 'set', 'xdp:p1', '--forward', 'off');
+      t.throws(() => network.a.sh('ping -c1 -W1 10.79.0.2'));
+      network.framekeep('ports', 'set', 'xdp:p1', '--forward', 'on');
+      network.a.sh('ping -c2 -i0.2 -W2 10.79.0.2');
+      network.framekeep('ports', 'remove', 'tap:fkc0');
+      t.throws(() => network.middle.sh('ip link show fkc0'), undefined, 'the tap that the switch made goes');
+      const closed = once(sw.child, 'close');
+      t.regex(network.framekeep('stop'), /^test has stopped: [\d,]+ frames kept/);
+      t.is((await closed)[0], 0);
+      t.is(offloads(), before);
+      const { global, ports } = sw.messages.findLast((m) => m.type === 'stopped') as unknown as CountersSnapshot;
+      t.is(global.committed, ports.reduce((n, p) => n + p.kept, 0));
+      t.true(global.committed > 0);
+      t.regex(network.framekeep('verify', network.pool), /./);
+    } finally { network.delete(); }
+  });
+}
