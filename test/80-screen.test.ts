@@ -159,6 +159,12 @@ if (has('programs in a terminal', 'tmux', 'ps')) {
     await terminal.keys('s');
     await terminal.shows('borrowed');
     t.deepEqual(terminal.modes(), UNTOUCHED);
+    // What a shell sends to all of a job, and Ctrl-C, do not take the terminal from who has it.
+    const pid = await terminal.pid();
+    process.kill(pid, 'SIGCONT');
+    process.kill(pid, 'SIGINT');
+    await sleep(300);
+    t.deepEqual(terminal.modes(), UNTOUCHED);
     terminal.type('hello');
     await terminal.keys('Enter');
     await terminal.shows('read hello');

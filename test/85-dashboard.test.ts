@@ -144,7 +144,7 @@ if (has('the dashboard in a terminal', 'tmux', 'ps')) {
     const { entries } = await control.call('fdb.show');
     control.close();
     await terminal.keys('5', 'Enter');
-    const fdb = await terminal.shows(/address +VLAN port/);
+    const fdb = await terminal.shows(/address +port/);
     t.is(entries.length, counters.global.fdbEntries);
     t.true(entries.length > 0);
     for (const e of entries) t.regex(fdb, new RegExp(`│${e.mac} .*${e.portName} +\\d+ s `));
@@ -164,7 +164,7 @@ if (has('the dashboard in a terminal', 'tmux', 'ps')) {
     const counters = await lab.settled(), terminal = lab.top({ width: 200, height: 60 });
     await terminal.shows(accounts(counters.ports[0])[1]);
     const text = await terminal.shows(/fe:ff:20:00:01:00 +web/);
-    for (const title of ['1 ports', '2 pool', '3 talkers', '4 protocols', `5 forwarding table, ${counters.global.fdbEntries}`, '6 events']) t.true(text.includes(`─ ${title} ─`), title);
+    for (const title of ['1 ports', '2 pool', '3 talkers, the last minute', '4 protocols, the last minute', `5 forwarding table, ${counters.global.fdbEntries}`, '6 events']) t.true(text.includes(`─ ${title} ─`), title);
     for (const line of text.split('\n').slice(1, -1)) t.is([...line].length, 200, line);
     t.regex(text, /145\.254\.160\.237 +\d+/);
     t.regex(text, /HTTP \(TCP\) +\d+/);
@@ -366,7 +366,7 @@ if (has('the dashboard in a terminal', 'tmux', 'ps')) {
     await terminal.shows(accounts(counters.ports[1])[0]);
     const tabs = terminal.screen().findIndex((line) => line.includes('5 forwarding'));
     await terminal.click(terminal.screen()[tabs].indexOf('5 forwarding') + 2, tabs);
-    await terminal.shows(/address +VLAN port/);
+    await terminal.shows(/address +port/);
     await terminal.click(5, row);
     await terminal.keys('g', 'Enter');
     await terminal.shows(/same-port +\d+/);

@@ -60,6 +60,8 @@ export class Screen {
   private isOpen = true;
   /** The terminal is somebody else's for the moment: the program is stopped, or runs another one. */
   private isAway = false;
+  /** … and it is another program that has it, so that a continued process does not take it back. */
+  private isLent = false;
   private isDrawPending = false;
   private readonly undo: (() => void)[] = [];
 
@@ -109,9 +111,13 @@ export class Screen {
   /** Gives the terminal to another program for as long as `run` takes. */
   async lend<T>(run: () => Promise<T>): Promise<T> {
     this.leave();
+    this.isLent = true;
     try {
       return await run();
-    } finally { this.comeBack(); }
+    } finally {
+      this.isLent = false;
+      this.comeBack();
+    }
   }
 
   private drawNow(): void {
@@ -161,7 +167,9 @@ export class Screen {
       process.on(event, hear);
       this.undo.push(() => { process.removeListener(event, hear); });
     };
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const) on(signal, () => this.close(signal));
+    for (const signal of ['SIGTERM', 'SIGHUP'] as const) on(signal, () => this.close(signal));
+    // Of a terminal that is lent these are meant for who has it, as with system(3).
+    for (const signal of ['SIGINT', 'SIGQUIT'] as const) on(signal, () => { if (!this.isLent) this.close(signal); });
     on('uncaughtException', (thrown) => {
       // EIO: the terminal went away in the middle of a write.
       if ((thrown as NodeJS.ErrnoException)?.code === 'EIO') this.close('gone');
@@ -199,7 +207,7 @@ export class Screen {
   }
 
   private comeBack(): void {
-    if (!this.isOpen) return;
+    if (!this.isOpen || this.isLent) return;
     // A shell may have changed the terminal's modes meanwhile, and Node sets only what it thinks is different.
     process.stdin.setRawMode(false);
     process.stdin.setRawMode(true);

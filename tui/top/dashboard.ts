@@ -313,7 +313,7 @@ export class Dashboard implements Program {
 
   /** Everything at once. */
   private wide(p: Painter): void {
-    const list = portsHeight(Math.max(this.watch.ports.length, 2)) + 2, ports = Math.min(list + (p.height >= 44 ? GRAPH_LINES : 0), Math.floor(p.height * 0.45)), pool = 7, events = Math.max(6, Math.floor(p.height * 0.16));
+    const list = portsHeight(Math.max(this.watch.ports.length, 2)) + 2, ports = Math.min(list + (p.height >= 40 ? GRAPH_LINES : 0), Math.floor(p.height * 0.45)), pool = 7, events = Math.max(6, Math.floor(p.height * 0.16));
     this.pane('ports', p, 0, 0, p.width, ports);
     this.pane('pool', p, 0, ports, p.width, pool);
     const y = ports + pool, height = p.height - y - events, third = Math.floor(p.width / 3);
@@ -336,7 +336,7 @@ export class Dashboard implements Program {
     this.places.push({ pane, x: box.x, y: box.y, width: box.width, height: box.height });
     const inside = box.frame(tabbed ? '' : this.titleOf(pane), focused);
     if (tabbed) this.tabs(box, focused);
-    const { watch, sample } = this, note = sampleText(sample, watch.isAlive, this.filter);
+    const { watch, sample } = this, note = sampleText(sample, watch.isAlive, this.filter, inside.width);
     if (pane === 'pool') drawPool(inside, watch, this.window, this.windowProblem);
     else if (pane === 'talkers') drawRows(inside, list, sample.talkers, 'talker', focused, note);
     else if (pane === 'protocols') drawRows(inside, list, sample.protocols, 'protocol', focused, note);
@@ -348,7 +348,7 @@ export class Dashboard implements Program {
         const rows = Math.min(watch.ports.length + 1, 8, inside.height - 14);
         drawPorts(inside.part(0, 0, inside.width, rows), list, watch, focused);
         drawPort(inside.part(0, rows + 1, inside.width, inside.height - rows - 1), watch, chosen);
-      } else if (this.zoomed === undefined && chosen !== undefined && inside.height >= 4 + GRAPH_LINES && p.height >= 44) {
+      } else if (this.zoomed === undefined && chosen !== undefined && inside.height >= 4 + GRAPH_LINES && p.height >= 40) {
         drawPorts(inside.part(0, 0, inside.width, inside.height - GRAPH_LINES), list, watch, focused);
         drawGraphs(inside.part(0, inside.height - GRAPH_LINES + 1, inside.width, GRAPH_LINES - 1), watch, chosen, GRAPH_LINES - 2);
       } else drawPorts(inside, list, watch, focused);
@@ -360,7 +360,7 @@ export class Dashboard implements Program {
     if (pane === 'ports') return `${number} ports`;
     if (pane === 'pool') return `${number} pool`;
     if (pane === 'forwarding') return `${number} forwarding table, ${snapshot.global.fdbEntries}`;
-    return `${number} ${pane}`;
+    return pane === 'events' ? `${number} events` : `${number} ${pane}, ${this.watch.isAlive ? 'the' : 'its'} last minute`;
   }
 
   private tabs(p: Painter, focused: boolean): void {

@@ -53,25 +53,27 @@ export function drawPool(p: Painter, watch: SwitchWatch, window: PoolWindow | un
   if (p.height > y + 4) p.pieces(1, y + 4, ['█', 'accent'], [' this run  '], ['▒', 'other'], [' earlier runs  '], ['░', 'dim'], [' empty  '], ['▼', 'mark'], [' where the next frame goes']);
 }
 
-/** What was looked at for the tables, in so many words. */
-export function sampleText(sample: FrameSample, isAlive: boolean, filter: string): string {
-  const of = Math.round(sample.of), when = isAlive ? 'of the last minute' : 'of its last minute';
-  const looked = of === 0 ? `no frame kept ${isAlive ? 'in the last minute' : 'in its last minute'}`
-    : sample.looked >= of ? `all ${countText(of)} kept frames ${when}` : `${countText(sample.looked)} of ${countText(of)} kept frames ${when}, scaled`;
-  return filter === '' ? looked : `${looked}; ${countText(sample.selected)} match`;
+/** What was looked at for the tables, in so many words; in fewer where they do not fit. */
+export function sampleText(sample: FrameSample, isAlive: boolean, filter: string, width: number): string {
+  const of = Math.round(sample.of), when = isAlive ? 'the last minute' : 'its last minute', matching = filter === '' ? '' : `; ${countText(sample.selected)} match`;
+  if (of === 0) return `no frame kept in ${when}`;
+  const isAll = sample.looked >= of, long = isAll ? `all ${countText(of)} kept frames of ${when}${matching}` : `${countText(sample.looked)} of ${countText(of)} kept frames of ${when}, scaled${matching}`;
+  return long.length <= width ? long : `${isAll ? `all ${countText(of)} kept frames` : `${countText(sample.looked)} of ${countText(of)}, scaled`}${matching}`;
 }
 
 /** Frames and bytes, and each one's share of the bytes. */
 export function drawRows(p: Painter, list: List, rows: readonly Row[], what: string, focused: boolean, note: string): void {
-  const wide = p.width >= 46, name = Math.max(8, p.width - (wide ? 29 : 18));
-  p.text(0, 0, `${fit(what, name)} ${'frames'.padStart(7)} ${'bytes'.padStart(7)}${wide ? `   ${'share'.padStart(5)}` : ''}`, 'bold');
+  // The share as a number and a bar, as a number, or not.
+  const share = p.width >= 46 ? 13 : p.width >= 34 ? 6 : 0, name = Math.max(8, p.width - 13 - share);
+  p.text(0, 0, `${fit(what, name)} ${'frames'.padStart(6)} ${'bytes'.padStart(5)}${share > 0 ? 'share'.padStart(share) : ''}`, 'bold');
   const total = rows.reduce((sum, r) => sum + r.bytes, 0);
   list.resize(rows.length);
   const noted = p.height > 2, body = p.part(0, 1, p.width, p.height - (noted ? 2 : 1));
   list.draw(body, focused, (line, index) => {
-    const row = rows[index], share = total > 0 ? row.bytes / total : 0;
-    const x = line.text(0, 0, `${fit(row.name, name)} ${countIn(Math.round(row.frames), 7).padStart(7)} ${rateText(Math.round(row.bytes)).padStart(7)}`);
-    if (wide) line.pieces(x + 1, 0, ['█'.repeat(Math.round(share * 6)).padEnd(6), 'accent'], [` ${String(Math.round(share * 100)).padStart(2)} %`, 'dim']);
+    const row = rows[index], part = total > 0 ? row.bytes / total : 0, percent = `${Math.round(part * 100)} %`;
+    const x = line.text(0, 0, `${fit(row.name, name)} ${countIn(Math.round(row.frames), 6).padStart(6)} ${rateText(Math.round(row.bytes)).padStart(5)}`);
+    if (share > 6) line.pieces(x + 1, 0, ['█'.repeat(Math.round(part * 6)).padEnd(6), 'accent'], [percent.padStart(5), 'dim']);
+    else if (share > 0) line.text(x, 0, percent.padStart(share), 'dim');
   });
   if (noted) p.text(0, p.height - 1, fit(note, p.width), 'dim');
 }
@@ -82,13 +84,13 @@ export function drawFdb(p: Painter, list: List, fdb: FdbState, focused: boolean,
     p.text(0, 0, fit(fdb.problem, p.width), 'warn');
     return;
   }
-  const port = Math.max(6, Math.min(20, p.width - 36));
-  p.text(0, 0, `${fit('address', 17)} ${fit('VLAN', 4)} ${fit('port', port)} ${'seen ago'.padStart(9)}`, 'bold');
+  const vlans = fdb.entries.some((e) => e.vlan !== 0), port = Math.max(5, Math.min(20, p.width - (vlans ? 32 : 27)));
+  p.text(0, 0, `${fit('address', 17)} ${vlans ? 'VLAN ' : ''}${fit('port', port)} ${'seen'.padStart(8)}`, 'bold');
   list.resize(fdb.entries.length);
   const more = fdb.total > fdb.entries.length, body = p.part(0, 1, p.width, p.height - (more ? 2 : 1));
   list.draw(body, focused, (line, index) => {
-    const e = fdb.entries[index];
-    line.text(0, 0, `${e.mac} ${(e.vlan === 0 ? '' : String(e.vlan)).padStart(4)} ${fit(portName(e.port), port)} ${(e.isStatic ? 'static' : e.ageSeconds < 120 ? `${e.ageSeconds} s` : spanText(e.ageSeconds)).padStart(9)}`);
+    const e = fdb.entries[index], seen = e.isStatic ? 'static' : e.ageSeconds < 120 ? `${e.ageSeconds} s` : e.ageSeconds < 7200 ? `${Math.round(e.ageSeconds / 60)} min` : spanText(e.ageSeconds);
+    line.text(0, 0, `${e.mac} ${vlans ? `${(e.vlan === 0 ? '' : String(e.vlan)).padStart(4)} ` : ''}${fit(portName(e.port), port)} ${seen.padStart(8)}`);
   });
   if (more) p.text(0, p.height - 1, `the first ${countText(fdb.entries.length)} of ${countText(fdb.total)}; framekeep fdb shows all`, 'dim');
 }
