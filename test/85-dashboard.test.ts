@@ -374,6 +374,24 @@ if (has('the dashboard in a terminal', 'tmux', 'ps')) {
     t.is(await terminal.exitCode(), 0);
   });
 
+  test.serial('i opens the inspector on the pool, and its end brings the dashboard back', async (t) => {
+    const lab = new Lab(t);
+    await lab.up(ONCE);
+    const counters = await lab.settled(), terminal = lab.top();
+    await terminal.shows(accounts(counters.ports[0])[1]);
+    await terminal.keys('i');
+    await terminal.shows((text) => text.includes(lab.pool) && !text.includes('1 ports'));
+    await terminal.keys('q');
+    await terminal.shows(accounts(counters.ports[0])[1]);
+    t.deepEqual(terminal.modes(), { alternate: true, cursor: false, mouse: true, keypad: true });
+    await terminal.keys('2', 'Enter');
+    await terminal.shows((text) => text.includes('2 pool') && !text.includes('1 ports'));
+    await terminal.keys('q');
+    t.is(await terminal.exitCode(), 0);
+    t.deepEqual(terminal.modes(), UNTOUCHED);
+    t.is(terminal.stty().after, terminal.stty().before);
+  });
+
   test.serial('it maps the switch\'s memory read-only, and SIGTERM leaves the terminal as it was', async (t) => {
     const lab = new Lab(t);
     await lab.up(ONCE);
