@@ -347,6 +347,15 @@ test.serial('huge lines, half lines and clients that read nothing are ended, and
   const fits = new Raw(place.socket('lab'));
   fits.socket.write(`{"jsonrpc":"2.0","id":1,"method":"keep.show"${' '.repeat(LONGEST_LINE - 60)}}\n`);
   t.is((await fits.answer()).id, 1);
+  const drop = new Raw(place.socket('lab')), words = '{"jsonrpc":"2.0","id":"drop","method":"keep.show"}';
+  drop.socket.setNoDelay(true);
+  for (const byte of words) {
+    drop.socket.write(byte);
+    await after(0);
+  }
+  drop.socket.write('\n');
+  t.is((await drop.answer()).id, 'drop', 'a byte at a time');
+  drop.socket.destroy();
   const half = new Raw(place.socket('lab'));
   half.socket.write('{"jsonrpc":"2.0","id":1,"meth');
   half.socket.end();

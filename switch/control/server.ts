@@ -19,7 +19,7 @@ import {
   checkParams, INVALID_PARAMS, INVALID_REQUEST, LONGEST_LINE, METHOD_NOT_FOUND, METHODS, PARSE_ERROR, rpcError, toRpcError, type ControlEvent, type Method, type RpcError,
 } from './protocol.js';
 
-const MOST_CONNECTIONS = 64, ANSWERS_UNREAD = 1 << 20, EVENTS_UNREAD = 1 << 18, PATIENCE_MS = 30_000, PACE_MS = 10;
+const MOST_CONNECTIONS = 64, ANSWERS_UNREAD = 1 << 20, EVENTS_UNREAD = 1 << 18, PATIENCE_MS = 30_000, PACE_MS = 10, MOST_PARTS = 64;
 /** sockaddr_un.sun_path, with its 0 (linux/un.h). */
 const LONGEST_PATH = 107;
 
@@ -185,6 +185,8 @@ class Connection {
     if (start < chunk.length) {
       this.half.push(chunk.subarray(start));
       this.halfBytes += chunk.length - start;
+      // A byte at a time, each with an object of its own, would be megabytes.
+      if (this.half.length === MOST_PARTS) this.half.splice(0, MOST_PARTS, Buffer.concat(this.half));
       if (this.halfBytes >= LONGEST_LINE) return this.tooLong();
     }
     if (this.lines.length > 0 && !this.busy) void this.work();
