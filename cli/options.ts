@@ -205,3 +205,32 @@ export interface CompletionOptions extends NamedOptions {
   /** A shell, or what the shells' scripts ask for. */
   what: 'bash' | 'zsh' | 'fish' | 'switches' | 'ports';
 }
+
+export interface GenOptions extends CommonOptions {
+  port: PortSpec;
+  /** Frames a second; 0: no pace. */
+  rate: number;
+  size: number[];
+  count: number | undefined;
+  duration: number | undefined;
+  /** A capture whose frames are sent instead. */
+  from: string | undefined;
+  source: string;
+  sources: number;
+  destination: string;
+  destinations: number;
+  /** undefined: the kernel, for xdp ports, where it can. */
+  through: 'kernel' | 'port' | undefined;
+  force: boolean;
+  quiet: boolean;
+}
+
+export interface SinkOptions extends CommonOptions {
+  port: PortSpec;
+  count: number | undefined;
+  duration: number | undefined;
+  /** Seconds without a frame. */
+  idle: number | undefined;
+  force: boolean;
+  quiet: boolean;
+}

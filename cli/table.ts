@@ -4,6 +4,7 @@
  * from here, and docs/configuration.md's test. What the values mean to the program is in cli/options.ts.
  */
 import { CONTROL_COMMANDS, SHELL_COMMANDS } from './table_control.js';
+import { MEASURE_COMMANDS } from './table_measure.js';
 import * as v from './values.js';
 import type { Value } from './values.js';
 
@@ -122,6 +123,7 @@ export const COMMANDS: readonly CommandEntry[] = [
     ],
   },
   ...CONTROL_COMMANDS,
+  ...MEASURE_COMMANDS,
   {
     name: 'top',
     summary: 'watch a switch on the whole screen',

@@ -198,6 +198,26 @@ export const mac: Value<string> = {
   },
 };
 
+/** Frames a second: a number, with k or M. */
+export const rate: Value<number> = {
+  placeholder: 'RATE', number: true,
+  read(t) {
+    const m = /^([0-9]+(?:\.[0-9]+)?)([kM]?)$/.exec(t);
+    if (!m) throw new BadValue(`${quoted(t)} is no rate: write frames a second, like 500, 10k or 1.5M; 0 is as many as go`);
+    return Number(m[1]) * (m[2] === 'M' ? 1e6 : m[2] === 'k' ? 1e3 : 1);
+  },
+};
+
+/** Lengths of numbered frames (switch/numbered_frames.ts): `60` or `60,590,1514`. */
+export const frameSizes: Value<number[]> = {
+  placeholder: 'BYTES', number: true,
+  read(t) {
+    const sizes = t.split(',').map((part) => /^[0-9]+$/.test(part) ? Number(part) : NaN);
+    if (sizes.length > 64 || !sizes.every((n) => n >= 22 && n <= 3500)) throw new BadValue(`${quoted(t)} is no frame size: write bytes from 22 to 3500, or several like 60,590,1514`);
+    return sizes;
+  },
+};
+
 export interface PortKind {
   kind: string;
   /** One line for help. */

@@ -28,7 +28,7 @@ export interface ProgRun {
 
 /**
  * Starts a thread that makes frames in this thread's network namespace.
- * @throws FramekeepError E_PROG_RUN
+ * @throws FramekeepError E_PROG_RUN, E_PROG_RUN_PERMISSION
  */
 export function progRun(o: ProgRunOptions): ProgRun {
   const low = (frame: Uint8Array, at: number): number => (frame[at + 3] << 16) | (frame[at + 4] << 8) | frame[at + 5];
@@ -36,8 +36,8 @@ export function progRun(o: ProgRunOptions): ProgRun {
   const options = Float64Array.of(o.rate, o.count, o.most ?? 1 << 20, o.cpu ?? -1, low(first, 0), o.destinations, low(first, 6), o.sources);
   const result = addon['progRunStart'](o.ifindex, options, Uint32Array.from(o.frames, (f) => f.length), Buffer.concat(o.frames));
   if ('errno' in result) {
-    const privilege = result.errno === -1 ? 'it needs CAP_NET_ADMIN and CAP_BPF: run it as root' : 'it needs Linux 5.18 or later; another kind of port needs neither';
-    throw new FramekeepError('E_PROG_RUN', `the kernel makes no frames (${result.step}: ${errnoName(result.errno)})`, privilege, { cause: result.log });
+    if (result.errno === -1) throw new FramekeepError('E_PROG_RUN_PERMISSION', 'the kernel makes frames for the privileged only', 'it needs CAP_NET_ADMIN and CAP_BPF: run it as root');
+    throw new FramekeepError('E_PROG_RUN', `the kernel makes no frames (${result.step}: ${errnoName(result.errno)})`, 'it needs Linux 5.18 or later', { cause: result.log });
   }
   return { counters: new Float64Array(result.counters), stop: () => { addon['progRunStop'](result.handle); } };
 }
