@@ -19,6 +19,8 @@ export const ETHERTYPES: Readonly<Record<number, string>> = {
   0x88a8: '802.1ad service VLAN', 0x88b5: 'Local experimental 1', 0x88b6: 'Local experimental 2', 0x88cc: 'LLDP', 0x88e5: 'MACsec', 0x88e7: 'Provider backbone bridge', 0x88f7: 'PTP',
   0x8902: 'Connectivity fault management', 0x8906: 'FCoE', 0x9000: 'Loopback', 0x9100: 'VLAN, double tagged', 0x9200: 'VLAN, triple tagged',
 };
+/** For the list's column, as Wireshark has them; others by number. */
+const SHORT: Readonly<Record<number, string>> = { 0x0842: 'WOL', 0x809b: 'ATALK', 0x8137: 'IPX', 0x8808: 'MAC CTRL', 0x8809: 'LACP', 0x888e: 'EAPOL', 0x88e5: 'MACSEC', 0x88f7: 'PTPv2', 0x8902: 'CFM', 0x8906: 'FCoE', 0x9000: 'LOOP' };
 const isVlan = (type: number): boolean => type === 0x8100 || type === 0x88a8 || type === 0x9100 || type === 0x9200;
 /** Below this, the field is a length (IEEE 802.3); 0x0600 and above are EtherTypes. */
 const FIRST_TYPE = 0x0600;
@@ -65,7 +67,7 @@ export function etherType(d: Dissection, type: number, at: number): number {
     case 0x8863: case 0x8864: return pppoe(d, at, type === 0x8864);
     case 0x88cc: return lldp(d, at);
     default:
-      d.columns(ETHERTYPES[type] ?? hex4(type), `${ETHERTYPES[type] ?? `EtherType ${hex4(type)}`}, ${bytesText(d.left(at))}`);
+      d.columns(SHORT[type] ?? hex4(type), `${ETHERTYPES[type] ?? `EtherType ${hex4(type)}`}, ${bytesText(d.left(at))}`);
       d.payload(at);
       return -1;
   }

@@ -73,6 +73,7 @@ export class Inspector implements Program {
     const first = this.frames.total > 0 ? this.frames.exact(0) : undefined;
     this.begin = first ?? 0n;
     this.list = new ListPane(this.frames, this.begin);
+    this.list.list.resize(this.frames.count);
     this.report = new ReportPage(this.frames);
   }
 
@@ -103,8 +104,9 @@ export class Inspector implements Program {
     const { frames } = this, { filter } = frames;
     p.fill('bar');
     const live = frames.live ? ' living' : '', all = countText(frames.total);
-    const what = filter === '' ? `${all} frame${frames.total === 1 ? '' : 's'}`
-      : `${filter}: ${countText(frames.count)} of ${all}${frames.isFiltering ? '' : ` in ${frames.filterSeconds.toFixed(2)} s`}`;
+    const gone = frames.all.dropped > 0 ? ` (${countText(frames.all.dropped)} replaced since)` : '';
+    const what = filter === '' ? `${all} frame${frames.total === 1 ? '' : 's'}${gone}`
+      : `${filter}: ${countText(frames.count)} of ${all}${gone}${frames.isFiltering ? '' : ` in ${frames.filterSeconds.toFixed(2)} s`}`;
     const marks = frames.marks.size > 0 ? `, ${countText(frames.marks.size)} marked` : '', right = `${what}${marks}${this.following ? ', following' : ''} `;
     const path = frames.pool.path, room = p.width - right.length - live.length - 3;
     p.text(1, 0, path.length <= room ? path : room > 8 ? `…${path.slice(path.length - room + 1)}` : '', 'bar');
@@ -143,7 +145,7 @@ export class Inspector implements Program {
     const isFocused = this.focus === name, field = this.tree.field;
     p.fill('bar', ' ', 0, 0, p.width, 1);
     const head = name === 'tree' ? this.shownInfo : field === undefined || field.length === 0 ? 'Bytes'
-      : `Bytes ${field.at}${field.length > 1 ? ` to ${field.at + field.length - 1}` : ''}: ${field.name}${field.key === '' ? '' : ` (${field.key})`}`;
+      : `${field.length > 1 ? `Bytes ${field.at} to ${field.at + field.length - 1}` : `Byte ${field.at}`}: ${field.name}${field.key === '' ? '' : ` (${field.key})`}`;
     p.text(0, 0, isFocused ? '▸' : ' ', 'bar');
     p.text(1, 0, fit(head, p.width - 2), 'bar');
     const body = p.part(name === 'hex' ? 1 : 0, 1, p.width, p.height - 1);
@@ -378,6 +380,7 @@ export class Inspector implements Program {
 
   private setFollowing(on: boolean): void {
     this.following = on;
+    this.list.list.resize(this.frames.count);
     if (on) this.list.list.choose(this.frames.count - 1);
     if (on && !this.frames.live) this.say('no switch has this pool: nothing new will come', 'warn');
   }

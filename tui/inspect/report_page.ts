@@ -14,6 +14,11 @@ type Line = readonly Piece[];
 const BLOCKS = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'], PLAIN_BLOCKS = ['.', ':', '-', '=', '+', '*', '%', '#'];
 const LABEL = 9, TAIL = 14;
 const seconds = (iso: string): number => Date.parse(`${iso.slice(0, 23)}Z`) / 1000;
+/** Without the day, where that is the same. */
+const later = (first: string, then: string): string => {
+  const a = dayText(seconds(first)), b = dayText(seconds(then));
+  return a !== b && a.slice(0, 10) === b.slice(0, 10) ? b.slice(11) : b;
+};
 const plural = (n: number, what: string): string => `${countText(n)} ${what}${n === 1 ? '' : 's'}`;
 
 export class ReportPage {
@@ -53,11 +58,12 @@ export class ReportPage {
     const title = (text: string): void => { if (lines.length > 0) lines.push([]); lines.push([[text, 'title']]); };
     const wrap = (text: string, style: Style = 'normal', indent = 2): void => { for (const part of wrapped(text, width - 2 - indent)) lines.push([[' '.repeat(indent)], [part, style]]); };
 
-    lines.push([[report.path, 'bold'], ['  '], report.live ? ['a switch is keeping frames in it', 'good'] : ['no switch has it', 'normal']]);
+    lines.push([report.live ? ['A switch is keeping frames in it.', 'good'] : ['No switch has it.', 'bold']]);
     wrap(`${bytesText(geometry.bytes)} on ${medium.kind}, buffers of ${geometry.chunk} bytes. ${medium.promise[0].toUpperCase()}${medium.promise.slice(1)}.`, 'dim', 0);
     if (window.frames === 0) lines.push([['No frame is kept in it.', 'warn']]);
     else {
-      lines.push([[plural(window.frames, 'frame'), 'bold'], [`, ${bytesText(window.keptBytes)}, over ${spanText(window.seconds)}: ${dayText(seconds(window.oldest!))} to ${dayText(seconds(window.newest!)).slice(11)}`]]);
+      lines.push([[plural(window.frames, 'frame'), 'bold'], [`, ${bytesText(window.keptBytes)}, over ${spanText(window.seconds)},`]]);
+      lines.push([[`from ${dayText(seconds(window.oldest!))} to ${later(window.oldest!, window.newest!)}.`]]);
       const fill = window.fill > 0 && window.fill < 0.01 ? 'less than 1' : String(Math.floor(window.fill * 100));
       lines.push([[`Room for ${countText(geometry.slots)}, ${fill} % used; the newest ${countText(window.guaranteed)} are sure to be found after a crash.`, 'dim']]);
     }
@@ -68,7 +74,7 @@ export class ReportPage {
     else {
       const chart = timeLine(this.frames, Math.max(20, width - LABEL - TAIL - 3));
       lines.push(...drawTimeLine(chart, boots, look));
-      wrap(`${torn > 0 || damaged > 0 || gaps.length > 0 ? '^ records torn or missing there.  ' : ''}${endMark('without a word', look)} killed or crashed  ${endMark('in order', look)} ended in order  ${endMark('running', look)} running`, 'dim');
+      wrap(`${torn > 0 || damaged > 0 || gaps.length > 0 ? '^ torn or missing  ' : ''}${endMark('without a word', look)} killed or crashed  ${endMark('in order', look)} ended in order  ${endMark('running', look)} running`, 'dim');
       const nothing = torn === 0 && damaged === 0 && gaps.length === 0 && report.findings.length === 0;
       if (nothing) wrap('No record is torn, none is damaged, no frame is missing between the oldest and the newest.', 'good');
       if (torn > 0) wrap(`${plural(torn, 'record')} torn by a crash in mid-batch: never acknowledged, or the oldest, which that batch was replacing.`, 'warn');
@@ -79,7 +85,7 @@ export class ReportPage {
     for (const note of report.notes) if (!/torn by a crash|left by a crash/.test(note)) wrap(`${note[0].toUpperCase()}${note.slice(1)}.`);
 
     title('Runs of the switch');
-    const table = boots.map((b) => [String(b.id), b.started === null ? 'not known' : dayText(seconds(b.started)), ENDINGS[b.ending], b.lastSeen === null ? '' : dayText(seconds(b.lastSeen)).slice(11), countText(b.frames), [b.name, b.host].filter(Boolean).join(' on ')]);
+    const table = boots.map((b) => [String(b.id), b.started === null ? 'not known' : dayText(seconds(b.started)), ENDINGS[b.ending], b.lastSeen === null ? '' : later(b.started ?? b.lastSeen, b.lastSeen), countText(b.frames), [b.name, b.host].filter(Boolean).join(' on ')]);
     const head = ['boot', 'started', 'ended', 'last seen', 'frames', 'switch'], widths = head.map((h, i) => Math.max(h.length, ...table.map((r) => r[i].length)));
     const row = (cells: readonly string[]): string => cells.map((c, i) => fit(c, widths[i], i === 0 || i === 4 ? 'right' : 'left')).join('  ');
     lines.push([['  '], [row(head), 'dim']]);

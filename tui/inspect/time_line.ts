@@ -42,9 +42,10 @@ export function timeLine(frames: Frames, columns: number): TimeLine {
   });
   const pieces = axis(runs.filter((r) => Number.isFinite(r.from)), columns);
   const column = (ns: number): number => {
-    for (const p of pieces) if (ns <= p.to) return p.column + Math.min(p.columns - 1, Math.max(0, Math.floor((ns - p.from) / Math.max(1, p.to - p.from) * p.columns)));
-    const last = pieces.at(-1);
-    return last === undefined ? 0 : last.column + last.columns - 1;
+    // Times are exact to 256 ns, and pieces seconds apart.
+    const p = pieces.findLast((piece) => piece.from <= ns + 1e6) ?? pieces[0];
+    // The last column of a piece is for the mark that says how the run ended.
+    return p === undefined ? 0 : p.column + Math.min(p.columns - 2, Math.max(0, Math.floor((ns - p.from) / Math.max(1, p.to - p.from) * (p.columns - 1))));
   };
   const rows = new Map(runs.map((r) => [r.id, {
     id: r.id, density: new Float64Array(columns), torn: [] as number[], gaps: [] as number[], from: Number.isFinite(r.from) ? column(r.from) : -1, to: Number.isFinite(r.to) ? column(r.to) : -1,
