@@ -8,6 +8,7 @@ import test, { type ExecutionContext } from 'ava';
 import { packageRoot } from '../native/index.js';
 import { connectControl } from '../switch/control/index.js';
 import { Counters, type CountersSnapshot } from '../switch/counters.js';
+import { Network } from './hosts.js';
 import { has } from './needs.js';
 import { Terminal, type TerminalOptions } from './terminal.js';
 
@@ -406,5 +407,32 @@ if (has('the dashboard in a terminal', 'tmux', 'ps')) {
     t.deepEqual(terminal.modes(), UNTOUCHED);
     t.is(terminal.stty().after, terminal.stty().before);
     t.true(existsSync(lab.pool));
+  });
+}
+
+if (has('the dashboard over real links', 'tmux', 'ps', 'root', 'ip', 'ping')) {
+  test.serial('over network interfaces: who pings whom, a cable that is pulled, the end', async (t) => {
+    const net = new Network();
+    t.teardown(() => net.delete());
+    const sw = await net.up(['xdp:p0', 'xdp:p1']);
+    t.teardown(() => sw.kill());
+    const terminal = new Terminal([process.execPath, PROGRAM, 'top', 'test'], { width: 120, height: 40, env: { FRAMEKEEP_RUN: net.env['FRAMEKEEP_RUN'] } });
+    t.teardown(() => terminal.close());
+    await terminal.shows(/xdp:p0 +up/);
+    t.regex(net.a.sh('ping -c 20 -i 0.05 10.79.0.2'), / 0% packet loss/);
+    const text = await terminal.shows(/10\.79\.0\.2 +20 /);
+    t.regex(text, /10\.79\.0\.1 +20 /);
+    t.regex(text, /ICMP +40 /);
+    t.regex(text, /[0-9a-f:]{17} xdp:p1 /);
+    net.middle.sh('ip link set p0 down');
+    await terminal.shows(/xdp:p0 +down/);
+    await terminal.shows(/\d\d:\d\d:\d\d xdp:p0: .*down/);
+    net.middle.sh('ip link set p0 up');
+    await terminal.shows(/xdp:p0 +up/);
+    const last = await sw.stop();
+    await terminal.shows(/test {2}stopped/);
+    for (const p of last.ports) t.true(terminal.text().includes(`${p.spec} `), p.spec);
+    await terminal.keys('q');
+    t.is(await terminal.exitCode(), 0);
   });
 }

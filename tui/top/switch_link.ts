@@ -11,6 +11,8 @@ export interface FdbState { readonly entries: readonly FdbShownEntry[]; readonly
 /** Entries that are asked for: more than a screen has room for. */
 const ENTRIES = 500;
 const AGAIN_MS = 3000, ANSWER_MS = 5000;
+/** The data plane is asked for its table no more often. */
+const FDB_MS = 2000;
 
 export class SwitchLink {
   fdb: FdbState = { entries: [], total: 0, problem: 'asking the switch …' };
@@ -19,6 +21,7 @@ export class SwitchLink {
   private client: ControlClient | undefined;
   private isBusy = false;
   private triedAt = -Infinity;
+  private askedAt = -Infinity;
   private isClosed = false;
 
   /** @param target a name, or the path of a control socket. @param hear is told of every event */
@@ -40,7 +43,8 @@ export class SwitchLink {
     this.isBusy = true;
     try {
       const client = await this.connected();
-      if (client === undefined || !wantsFdb) return;
+      if (client === undefined || !wantsFdb || performance.now() - this.askedAt < FDB_MS - 500) return;
+      this.askedAt = performance.now();
       const { entries } = await client.call('fdb.show', { limit: ENTRIES }, ANSWER_MS);
       this.fdb = { entries: [...entries].sort((a, b) => a.port - b.port || (a.mac < b.mac ? -1 : 1)), total: Math.max(total, entries.length), problem: '' };
     } catch (error) {
