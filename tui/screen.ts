@@ -153,7 +153,11 @@ export class Screen {
       if (name === 'q') this.close();
       return;
     }
-    this.program.key(name);
+    // Escape and another key in one go look like Alt and that key, to which nothing is bound here.
+    if (key.meta === true && /^M-.$/.test(name)) {
+      this.program.key('escape');
+      if (this.isOpen) this.program.key(name.slice(2));
+    } else this.program.key(name);
   }
 
   private hearMouse(m: { action: string; x: number; y: number }): void {
