@@ -24,7 +24,7 @@ export async function run(command: readonly string[], options: { seconds?: numbe
   clearTimeout(timer);
   living.delete(child);
   if (late) throw new Error(`${program} took longer than ${seconds} s: ${stderr}`);
-  if (code !== 0 && !options.anyCode) throw new Error(`${command.slice(0, 6).join(' ')} ended with ${code}: ${stderr || stdout}`);
+  if (code !== 0 && !options.anyCode) throw new Error(`${command.slice(0, 3).join(' ').slice(0, 120)} ended with ${code}: ${(stderr || stdout).trim()}`);
   return { stdout, stderr, code };
 }
 

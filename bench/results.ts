@@ -56,7 +56,7 @@ export function table(results: readonly CaseResult[]): string {
       if (row.note !== undefined) out.push(`    ${row.note}`);
     }
     for (const [contestant, why] of Object.entries(result.missing)) out.push(`    missing: ${contestant}: ${why}`);
-    for (const [contestant, why] of Object.entries(result.failed)) out.push(`    FAILED: ${contestant}: ${why}`);
+    for (const [contestant, why] of Object.entries(result.failed)) out.push(`    FAILED: ${contestant}: ${why.split('\n').slice(0, 4).join(' ').slice(0, 300)}`);
   }
   return out.join('\n');
 }

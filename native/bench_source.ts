@@ -28,6 +28,8 @@ export interface SourceOptions {
   readonly writes: SourceWrites;
   /** Most frames given between two looks at the ports. */
   readonly batch: number;
+  /** Most frames waiting on an RX ring. */
+  readonly most: number;
   /** -1: not pinned. */
   readonly cpu: number;
   readonly ports: readonly SourcePortTraffic[];
@@ -45,7 +47,7 @@ export interface NativeSource {
 export function startSource(o: SourceOptions): NativeSource {
   const heads = Buffer.concat(o.ports.map((p) => p.heads));
   const counts = Uint32Array.from(o.ports.flatMap((p) => [p.teach, p.heads.length / HEAD_BYTES]));
-  const options = Float64Array.of(o.ringSize, o.chunkShift, o.headroom, SOURCE_WRITES.indexOf(o.writes), o.batch, o.cpu);
+  const options = Float64Array.of(o.ringSize, o.chunkShift, o.headroom, SOURCE_WRITES.indexOf(o.writes), o.batch, o.most, o.cpu);
   const result = addon['benchSourceStart'](Uint32Array.from(o.rings, (m) => m.id), o.umem.id, options, counts, heads, o.templates, o.lengths);
   if (typeof result === 'number') throw new RangeError(`benchSourceStart: ${errnoName(result)}`);
   return { counters: new Float64Array(result.counters), stop: () => { addon['benchSourceStop'](result.handle); } };

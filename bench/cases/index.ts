@@ -4,11 +4,16 @@ import { fabric } from './fabric.js';
 import { fabricKept } from './fabric_kept.js';
 import { fabricFilter } from './fabric_filter.js';
 import { fabricCommit } from './fabric_commit.js';
+import { growth } from './growth.js';
 import { soak } from './soak.js';
+import { storage } from './storage.js';
 import { xdpIdle } from './xdp_idle.js';
 import { xdpLatency } from './xdp_latency.js';
 import { xdpLossless } from './xdp_lossless.js';
 import { xdpSaturated } from './xdp_saturated.js';
 import { xdpTcp } from './xdp_tcp.js';
 
-export const CASES: readonly Case[] = [fabric, fabricKept, fabricFilter, fabricCommit, xdpSaturated, xdpLossless, xdpTcp, xdpLatency, xdpIdle, soak];
+export const CASES: readonly Case[] = [
+  fabric, fabricKept, fabricFilter, fabricCommit, growth,
+  xdpSaturated, xdpLossless, xdpTcp, xdpLatency, xdpIdle, storage, soak,
+];

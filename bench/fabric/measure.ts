@@ -10,8 +10,8 @@ const worker = fileURLToPath(new URL('worker.js', import.meta.url));
 /** The options of a case, on this machine: pinned where there are two CPUs. */
 export function optionsFor(settings: Settings, wanted: Partial<FabricOptions>): FabricOptions {
   const pinned = availableParallelism() >= 2 ? {} : { cpu: -1, sourceCpu: -1 };
-  const quick = settings.quick ? { warmSeconds: 0.15, seconds: 0.15, poolBytes: 64 * 1024 ** 2 } : { seconds: settings.set('seconds', FABRIC.seconds) };
-  return { ...FABRIC, ...pinned, ...wanted, ...quick };
+  const quick = settings.quick ? { warmSeconds: 0.15, seconds: 0.15, poolBytes: 64 * 1024 ** 2 } : {};
+  return { ...FABRIC, ...pinned, seconds: settings.set('seconds', FABRIC.seconds), ...wanted, ...quick };
 }
 
 export function typescript(name: string, settings: Settings, wanted: Partial<FabricOptions>): Contestant {

@@ -17,8 +17,10 @@ export interface FabricOptions {
   readonly flush: boolean;
   readonly commitBeforeForward: boolean;
   readonly poolBytes: number;
-  /** Entries of every ring, a power of two: also the longest burst, up to 256. */
+  /** Entries of every ring, a power of two. */
   readonly ringSize: number;
+  /** Frames that may wait on an RX ring: up to 256 it is the longest burst. */
+  readonly most: number;
   readonly warmSeconds: number;
   readonly seconds: number;
   /** CPUs of the data plane and of the source; -1: not pinned. */
@@ -28,7 +30,7 @@ export interface FabricOptions {
 
 export const FABRIC: FabricOptions = {
   ports: 2, macs: 1024, size: 64, oneWay: false, writes: 'each', keep: null, sample: 1, flush: false, commitBeforeForward: false, poolBytes: 1024 * 1024 ** 2,
-  ringSize: 1024, warmSeconds: 0.7, seconds: 1.5, cpu: 1, sourceCpu: 0,
+  ringSize: 1024, most: 1024, warmSeconds: 0.7, seconds: 1.5, cpu: 1, sourceCpu: 0,
 };
 
 /** What it measured. */

@@ -22,7 +22,7 @@ export function reference(name: string, settings: Settings, wanted: Partial<Fabr
         const file = join(directory, 'traffic');
         writeFileSync(file, Buffer.concat([Uint32Array.of(ports.length, lengths.length), counts, lengths].map((a) => Buffer.from(a.buffer, a.byteOffset, a.byteLength)).concat(ports.map((p) => Buffer.from(p.heads)), Buffer.from(templates))));
         const { stdout } = await run([program, file, join(directory, 'pool'), ...[o.poolBytes, o.ringSize, o.macs, ['each', 'first', 'stream'].indexOf(o.writes), o.keep === '' ? 1 : 0, o.flush ? 1 : 0,
-          o.warmSeconds, o.seconds, o.cpu, o.sourceCpu].map(String)], { seconds: 60 + o.seconds });
+          o.warmSeconds, o.seconds, o.cpu, o.sourceCpu, o.most].map(String)], { seconds: 60 + o.seconds });
         return JSON.parse(stdout) as Figures;
       } finally {
         rmSync(directory, { recursive: true, force: true });

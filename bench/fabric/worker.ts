@@ -50,7 +50,7 @@ function measure(options: FabricOptions): FabricFigures {
   });
   const source = startSource({
     rings: drivers.map((d) => d.memory), ringSize: options.ringSize, umem, chunkShift: Math.log2(geometry.chunk), headroom: HEADROOM, writes: options.writes,
-    batch: Math.min(64, options.ringSize), cpu: options.sourceCpu, ports: traffic(options), ...(options.size === 'mixed' ? mixedTemplates() : plainTemplates([options.size])),
+    batch: Math.min(64, options.most), most: options.most, cpu: options.sourceCpu, ports: traffic(options), ...(options.size === 'mixed' ? mixedTemplates() : plainTemplates([options.size])),
   });
   // Every page mapped: what a run of minutes sees, not its first lap through the pool.
   for (const segment of context.segments) for (let at = 0; at < segment.length; at += 4096) touched += segment[at];
@@ -132,5 +132,10 @@ function check(counters: Counters, source: Float64Array, stopped: Error | undefi
   if (sent < source[SOURCE.taken]) throw new Error(`${sent} frames were sent, ${source[SOURCE.taken]} taken`);
 }
 
-console.log(JSON.stringify(measure(JSON.parse(process.argv[2]) as FabricOptions)));
-process.exit(0);  // the mappings go with the process
+try {
+  console.log(JSON.stringify(measure(JSON.parse(process.argv[2]) as FabricOptions)));
+  process.exit(0);  // the mappings go with the process
+} catch (error) {
+  console.error((error as Error).message);
+  process.exit(1);
+}

@@ -5,7 +5,7 @@
 // It is not a switch: no flooding, ageing, VLANs, filters, partial checksums, port states, counters by reason, recovery; its
 // record has no CRC. With keeping it is limited by the flushes alone.
 //
-//   fabric TRAFFIC POOL pool-bytes ring-size macs writes keep flush warm-seconds seconds cpu source-cpu
+//   fabric TRAFFIC POOL pool-bytes ring-size macs writes keep flush warm-seconds seconds cpu source-cpu most-waiting
 //   prints {"busyNs":…,"mpps":…,"nsPerFrame":…,"keptMpps":…,"droppedShare":…,"burst":…}
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -193,10 +193,10 @@ std::vector<uint8_t> ReadAll(const char* path) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 13) { fprintf(stderr, "see the head of fabric.cc for its arguments\n"); return 2; }
+  if (argc != 14) { fprintf(stderr, "see the head of fabric.cc for its arguments\n"); return 2; }
   const auto arg = [&](int i) { return strtoull(argv[i], nullptr, 10); };
   const uint64_t pool_bytes = arg(3);
-  const auto ring_size = uint32_t(arg(4)), macs = uint32_t(arg(5)), writes = uint32_t(arg(6));
+  const auto ring_size = uint32_t(arg(4)), macs = uint32_t(arg(5)), writes = uint32_t(arg(6)), most = uint32_t(arg(13));
   const double warm = atof(argv[9]), seconds = atof(argv[10]);
   const int cpu = atoi(argv[11]), source_cpu = atoi(argv[12]);
   if (cpu >= 0) { cpu_set_t set; CPU_ZERO(&set); CPU_SET(cpu, &set); if (sched_setaffinity(0, sizeof set, &set)) Die("sched_setaffinity"); }
@@ -242,7 +242,7 @@ int main(int argc, char** argv) {
   }
   for (Port& p : loop.ports) loop.Refill(p);
   const uint8_t* templates = heads + head_bytes;
-  Source source({loop.umem, umem_bytes, kChunkShift, kHeadroom, writes, ring_size < 64 ? ring_size : 64, source_cpu}, ends,
+  Source source({loop.umem, umem_bytes, kChunkShift, kHeadroom, writes, most < 64 ? most : 64, most, source_cpu}, ends,
                 std::vector<uint8_t>(heads, templates), std::vector<uint8_t>(templates, templates + bodies * kTemplateBytes), std::vector<uint32_t>(lengths, lengths + bodies));
   if (source.Start()) Die("pthread_create");
 

@@ -10,7 +10,7 @@ namespace {
 
 // benchSourceStart(ring mappings (Uint32Array), umem mapping, options (Float64Array), teach and heads a port (Uint32Array, two each),
 //                  heads (16 bytes each), templates (4096 bytes each), lengths (Uint32Array)) → {handle, counters} or negative errno
-//   options: ring size, chunk shift, headroom, writes, batch, cpu
+//   options: ring size, chunk shift, headroom, writes, batch, most waiting, cpu
 napi_value Start(napi_env env, napi_callback_info info) {
   Args<7> a(env, info);
   Mapping* umem = a.mapping(1);
@@ -21,7 +21,7 @@ napi_value Start(napi_env env, napi_callback_info info) {
   const uint8_t *heads = a.bytes(4, &heads_bytes), *templates = a.bytes(5, &templates_bytes);
   auto* lengths = reinterpret_cast<uint32_t*>(a.bytes(6, &lengths_bytes));
   const size_t n = rings_bytes / 4, bodies = lengths_bytes / 4;
-  if (!umem || options_bytes < 6 * sizeof(double) || counts_bytes < n * 8 || !bodies || templates_bytes < bodies * kTemplateBytes) return Int(env, -EINVAL);
+  if (!umem || options_bytes < 7 * sizeof(double) || counts_bytes < n * 8 || !bodies || templates_bytes < bodies * kTemplateBytes) return Int(env, -EINVAL);
   const auto size = uint32_t(o[0]);
   std::vector<SourcePort> ports;
   size_t total = 0;
@@ -35,8 +35,8 @@ napi_value Start(napi_env env, napi_callback_info info) {
     total += port.heads;
     ports.push_back(port);
   }
-  const SourceOptions options{umem->base, umem->bytes, uint32_t(o[1]), uint32_t(o[2]), uint32_t(o[3]), uint32_t(o[4]), int(o[5])};
-  if (heads_bytes < total * kHeadBytes || options.chunk_shift > 12 || !options.batch || options.batch > size) return Int(env, -EINVAL);
+  const SourceOptions options{umem->base, umem->bytes, uint32_t(o[1]), uint32_t(o[2]), uint32_t(o[3]), uint32_t(o[4]), uint32_t(o[5]), int(o[6])};
+  if (heads_bytes < total * kHeadBytes || options.chunk_shift > 12 || !options.batch || options.batch > options.most || options.most > size) return Int(env, -EINVAL);
   for (size_t i = 0; i < bodies; i++) if (lengths[i] < 14 || lengths[i] + options.headroom > 1u << options.chunk_shift) return Int(env, -EINVAL);
   auto* source = new Source(options, std::move(ports), std::vector<uint8_t>(heads, heads + total * kHeadBytes),
                             std::vector<uint8_t>(templates, templates + bodies * kTemplateBytes), std::vector<uint32_t>(lengths, lengths + bodies));

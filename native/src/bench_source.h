@@ -41,6 +41,7 @@ struct SourcePort {
 struct SourceOptions {
   uint8_t* umem; size_t umem_bytes;
   uint32_t chunk_shift, headroom, writes, batch;
+  uint32_t most;                       // frames that may wait on an RX ring: the longest burst that the data plane can find
   int cpu;                             // -1: wherever the scheduler puts it
 };
 
@@ -116,8 +117,8 @@ class Source {
   // At most n frames on the RX ring. Heads go round from `teach` to `end`.
   uint32_t Give(SourcePort& p, uint32_t n, uint32_t end) {
     SoftRings& r = p.rings;
-    if (r.rx.size - (p.rx - p.rx_seen) < n) p.rx_seen = r.rx.load(r.rx.consumer);
-    const uint32_t room = r.rx.size - (p.rx - p.rx_seen);
+    if (o_.most - (p.rx - p.rx_seen) < n) p.rx_seen = r.rx.load(r.rx.consumer);
+    const uint32_t room = o_.most - (p.rx - p.rx_seen);
     if (!room) { counters[kRxFull]++; return 0; }
     if (room < n) n = room;
     if (p.fill_seen - p.fill < n) p.fill_seen = r.fill.load(r.fill.producer);
