@@ -46,6 +46,7 @@ export async function run(options: DemoOptions, io: Io): Promise<number> {
   announce(sw, ports, running, io);
   if (!options.quiet && !options.json) {
     io.note(`${once ? 'One pass through the captures …' : 'Until Ctrl-C …'}  Kill it when you like: ${exportCommand(options.pool)} gives what was kept until then.`);
+    if (!once) io.note(`Watch it from another terminal: ${program()} top`);
   }
   let last = sw.stats();
   sw.on('event', (event) => { if (event.kind === 'stopped') last = sw.stats(); });

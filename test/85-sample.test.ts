@@ -10,6 +10,7 @@ import { countIn, rateText, spanText } from '../tui/amounts.js';
 import { graph, History } from '../tui/graph.js';
 import { fit, printable } from '../tui/painter.js';
 import { classify, ipv6Text } from '../tui/top/classify.js';
+import { ExportJob } from '../tui/top/export_job.js';
 import { FrameSample } from '../tui/top/frame_sample.js';
 import { PoolWindow } from '../tui/top/pool_window.js';
 import { CAPTURES, read } from './capture_file.js';
@@ -116,6 +117,28 @@ test('the window is what a reader of the whole pool finds, before and after it w
     const parts = window.picture(window.slots, keeper.boot);
     t.is(parts.filter((what) => what === 2).length, seen.length);
   }
+});
+
+test('an export tells how far it is, can be ended, and takes nobody\'s file', async (t) => {
+  const directory = scratch(t), path = join(directory, 'pool'), pool = Pool.open(path, { writable: true, create: { bytes: 96 * 1024 ** 2 } });
+  t.teardown(() => pool.close());
+  const keeper = new Keeper(pool, { ports: [portEntry(0)], maxBatch: 256 });
+  for (let i = 0; i < 20_000; i++) keeper.keep(testFrame(i, 60));
+  keeper.commit();
+  const run = (file: string, told: (job: ExportJob) => void): Promise<{ text: string; failed: boolean }> => new Promise((resolve) => {
+    const job = ExportJob.start({ pool: path, file, match: undefined, seconds: undefined }, (ended) => ended === undefined ? told(job) : resolve(ended));
+  });
+  const parts: number[] = [], whole = join(directory, 'whole.pcapng');
+  t.deepEqual(await run(whole, (job) => parts.push(job.part)), { text: `20,000 frames in ${whole}`, failed: false });
+  t.true(parts.length >= 4, String(parts.length));
+  t.deepEqual(parts, parts.toSorted((a, b) => a - b));
+  t.true(parts.every((part) => part > 0 && part <= 1));
+  t.is(read(whole).frames.length, 20_000);
+  const cut = join(directory, 'cut.pcap'), { text } = await run(cut, (job) => job.cancel());
+  t.regex(text, /^[\d,]+ frames in .*, as far as it came$/);
+  const frames = read(cut).frames.length;
+  t.true(frames > 0 && frames < 20_000, String(frames));
+  t.throws(() => ExportJob.start({ pool: path, file: whole, match: undefined, seconds: undefined }, () => undefined), { code: 'E_OUTPUT', message: /there already/ });
 });
 
 test('a graph has as many columns and rows as asked for, and its newest value at the right', (t) => {
