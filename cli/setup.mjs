@@ -58,8 +58,8 @@ function installModules() {
     'the npm registry must be reachable once; behind a proxy set HTTPS_PROXY');
 }
 
-function addonStale() {
-  const addon = mtime(at('build', 'framekeep.node'));
+function addonStale(name) {
+  const addon = mtime(at('build', name));
   const sources = readdirSync(at('native', 'src')).map((file) => at('native', 'src', file));
   return [at('native', 'build.mjs'), ...sources].some((source) => mtime(source) > addon);
 }
@@ -104,9 +104,10 @@ function wanted() {
   const compiled = compiledState();
   return {
     packages, modules, compiled,
-    addon: addonStale(),
+    addon: addonStale('framekeep.node'),
+    recorder: forTests && addonStale('framekeep-record.node'),
     cap: modules || capWanted(root),
-    nothing() { return packages.length === 0 && !modules && !compiled.stale && compiled.orphans.length === 0 && !this.addon && !this.cap; },
+    nothing() { return packages.length === 0 && !modules && !compiled.stale && compiled.orphans.length === 0 && !this.addon && !this.recorder && !this.cap; },
   };
 }
 
@@ -125,5 +126,6 @@ if (!args.includes('--locked')) {
 if (todo.packages.length > 0) installPackages(todo.packages, say, fail);
 if (todo.modules) installModules();
 if (todo.addon) step('building the addon', 'addon built', process.execPath, [at('native', 'build.mjs')], 'the lines above say why; a C++17 compiler is needed (g++ or clang++)');
+if (todo.recorder) step('building the recording addon', 'recording addon built', process.execPath, [at('native', 'build.mjs'), '--record'], 'the lines above say why');
 if (capWanted(root)) buildCap(root, say);
 compile(todo.compiled);

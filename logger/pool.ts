@@ -19,6 +19,8 @@ export interface CreateOptions extends Omit<GeometryOptions, 'bytes' | 'alignmen
   readonly bytes?: number;
   /** Overwrite what is there. */
   readonly force?: boolean;
+  /** What the operator says it survives, against what was detected. */
+  readonly durability?: Durability;
 }
 
 export interface OpenOptions {
@@ -65,7 +67,7 @@ export class Pool {
   /** @throws FramekeepError E_POOL_* ; nothing is changed when it throws */
   static open(path: string, options: OpenOptions = {}): Pool {
     const writable = options.writable ?? false;
-    if (writable && options.create !== undefined && !existsSync(path)) create(path, options.create);
+    if (writable && options.create !== undefined && !existsSync(path)) create(path, { ...options.create, durability: options.durability });
     const fd = openFile(path, writable);
     try {
       if (writable && !lockFile(fd)) throw locked(path);
@@ -73,7 +75,7 @@ export class Pool {
       if (options.durability !== undefined) medium = forceDurability(medium, options.durability);
       let found = examine(fd, path, medium);
       if (found.state === 'blank' && writable && options.create !== undefined) {
-        formatInPlace(fd, path, medium, options.create);
+        formatInPlace(fd, path, medium, { ...options.create, durability: options.durability });
         medium = options.durability === undefined ? detectMedium(fd, path) : forceDurability(detectMedium(fd, path), options.durability);
         found = examine(fd, path, medium);
       }
@@ -216,7 +218,8 @@ function formatInPlace(fd: number, path: string, medium: Medium, options: Create
   }
   // The index needs no zeroing where the file is new; on a device or under --force, what was there has another uuid's
   // checksums and is already invalid. Only the superblocks decide.
-  const mediumNow = device === undefined ? detectMedium(fd, path) : medium;
+  const detected = device === undefined ? detectMedium(fd, path) : medium;
+  const mediumNow = options.durability === undefined ? detected : forceDurability(detected, options.durability);
   const head = mapFile(fd, geometry.buffersOffset, { writable: true, sync: mediumNow.sync });
   const write = (offset: number, data: Uint8Array): void => {
     doorStore(head, offset, data);
@@ -227,7 +230,10 @@ function formatInPlace(fd: number, path: string, medium: Medium, options: Create
     const blank = new Uint8Array(SUPERBLOCK_BYTES);
     if (options.force) { write(0, blank); write(SUPERBLOCK_BYTES, blank); }
     zeroIndices(geometry, write, device !== undefined || options.force === true);
-    write(SUPERBLOCK_BYTES, encodeSuperblock(geometry, 1));
+    // The magic first: a creation that is cut off is then known for what it is (examine), and copy A is torn only beside a sound B.
+    const copyB = encodeSuperblock(geometry, 1);
+    write(SUPERBLOCK_BYTES, copyB.subarray(0, MAGIC.length));
+    write(SUPERBLOCK_BYTES, copyB);
     write(0, encodeSuperblock(geometry, 0));
   } finally { unmap(head); }
   if (mediumNow.kind === 'file' || mediumNow.kind === 'fsdax') fsyncSync(fd);
@@ -267,18 +273,20 @@ function examine(fd: number, path: string, medium: Medium): Found {
     const damaged = copies[other].state === 'valid' ? [] : [other];
     return { state: 'valid', geometry: found.geometry, damaged, findings: damaged.map((d) => `superblock copy ${d === 0 ? 'A' : 'B'} is ${copies[d].state}; the other one was used`) };
   }
+  // All zero but for a copy B that has its magic and is torn: a creation that was cut off. Nothing was ever kept there.
+  if (copies[0].state === 'blank' && copies[1].state === 'damaged' && isZero(fd, size, 2 * SUPERBLOCK_BYTES)) return { state: 'blank' };
   const newer = copies.find((c) => c.state === 'newer');
   if (newer !== undefined) return newer as { state: 'newer'; version: number };
   if (copies.some((c) => c.state === 'damaged')) return { state: 'damaged' };
   return copies.every((c) => c.state === 'blank') && isZero(fd, size) ? { state: 'blank' } : { state: 'foreign' };
 }
 
-/** Whether all of it is zero: an ISO 9660 image or a btrfs begins with zeros too, and is not ours to format. */
-function isZero(fd: number, size: number): boolean {
+/** Whether all of it from `from` on is zero: an ISO 9660 image or a btrfs begins with zeros too, and is not ours to format. */
+function isZero(fd: number, size: number, from = 0): boolean {
   const zeros = Buffer.alloc(1 << 20);
   if (daxDeviceSize(fd) === undefined) {
     const block = Buffer.alloc(zeros.length);
-    for (let at = 0; at < size; at += block.length) {
+    for (let at = from; at < size; at += block.length) {
       const n = readSync(fd, block, 0, block.length, at);
       if (n <= 0) return false;
       if (!block.subarray(0, n).equals(zeros.subarray(0, n))) return false;
@@ -287,8 +295,8 @@ function isZero(fd: number, size: number): boolean {
   }
   const all = mapFile(fd, size);  // a device cannot be read, only mapped
   try {
-    return all.segments.every((segment) => {
-      for (let at = 0; at < segment.byteLength; at += zeros.length) {
+    return all.segments.every((segment, i) => {
+      for (let at = i === 0 ? from : 0; at < segment.byteLength; at += zeros.length) {
         const block = Buffer.from(segment, at, Math.min(zeros.length, segment.byteLength - at));
         if (!block.equals(zeros.subarray(0, block.length))) return false;
       }

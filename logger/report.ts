@@ -224,7 +224,7 @@ function notesOf(recovery: Recovery, traces: readonly LaneTraces[], census: Map<
 function findingsOf(pool: Pool, recovery: Recovery, traces: readonly LaneTraces[], census: Map<number, BootCensus>): string[] {
   const findings = [...pool.findings];
   if (pool.truncatedBy > 0) findings.push(`the file was cut: ${pool.truncatedBy} bytes of its buffers are missing`);
-  findings.push(...damagedBootBlocks(pool));
+  findings.push(...damagedBootBlocks(pool, recovery));
   recovery.lanes.forEach((lane, n) => {
     const t = traces[n], of = traces.length > 1 ? ` in lane ${n}` : '';
     if (lane.beyond > 0) findings.push(`${count(lane.beyond, 'frame')}${of} lay in the part that was cut off`);
@@ -247,10 +247,11 @@ function findingsOf(pool: Pool, recovery: Recovery, traces: readonly LaneTraces[
 
 const writtenBack = (recovery: Recovery): boolean => recovery.boots.some(writtenBackOnly);
 
-/** Blocks of the boot table that hold something, and no sound header. */
-function damagedBootBlocks(pool: Pool): string[] {
+/** Blocks of the boot table that hold something, and no sound header; not the next run's: a crash at its start leaves it torn. */
+function damagedBootBlocks(pool: Pool, { lastBoot }: Recovery): string[] {
   const { geometry } = pool, found: number[] = [];
   for (let i = 0; i < geometry.boots; i++) {
+    if (i === (lastBoot + 1) % geometry.boots) continue;
     const block = new Uint8Array(pool.head.segments[0], BOOT_TABLE_OFFSET + i * BOOT_BLOCK_BYTES, BOOT_BLOCK_BYTES);
     if (decodeBoot(geometry, block) !== undefined) continue;
     if (block.subarray(0, 512).some((b) => b !== 0)) found.push(i);

@@ -4,6 +4,7 @@
 //
 //   node native/build.mjs              the addon
 //   node native/build.mjs --sanitize   build/framekeep-asan.node: address and undefined-behaviour sanitizers
+//   node native/build.mjs --record     build/framekeep-record.node: logs what goes to the medium (src/record.h), for test/crash/
 //   CXX=aarch64-linux-gnu-g++ node native/build.mjs --out native/prebuilt/linux-arm64/framekeep.node
 import { execFile, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync } from 'node:fs';
@@ -15,7 +16,7 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const args = process.argv.slice(2);
-const flavour = args.includes('--sanitize') ? 'asan' : '';
+const flavour = args.includes('--sanitize') ? 'asan' : args.includes('--record') ? 'record' : '';
 const outArg = args.indexOf('--out');
 const cxx = process.env.CXX ?? ['c++', 'g++', 'clang++'].find((c) => spawnSync(c, ['--version']).status === 0);
 if (cxx === undefined) {
@@ -31,7 +32,7 @@ const src = join(root, 'native', 'src');
 const flags = ['-std=c++17', '-fPIC', '-fvisibility=hidden', '-fno-exceptions', '-fno-rtti', '-Wall', '-Wextra', '-Werror=return-type',
   '-DNAPI_VERSION=8', '-DNODE_ADDON_API_DISABLE_CPP_EXCEPTIONS', '-DBUILDING_NODE_EXTENSION',
   `-I${join(root, 'node_modules/node-api-headers/include')}`, `-I${join(root, 'node_modules/node-addon-api')}`,
-  ...(flavour === 'asan' ? ['-O1', '-g', '-fsanitize=address,undefined', '-fno-omit-frame-pointer'] : ['-O2', '-g1'])];
+  ...(flavour === 'asan' ? ['-O1', '-g', '-fsanitize=address,undefined', '-fno-omit-frame-pointer'] : ['-O2', '-g1']), ...(flavour === 'record' ? ['-DFRAMEKEEP_RECORD'] : [])];
 
 const newer = (a, b) => !existsSync(b) || statSync(a).mtimeMs > statSync(b).mtimeMs;
 // The headers a source reaches, so that a change in one recompiles what includes it.

@@ -7,10 +7,13 @@
 //              persistence domain (eADR): only store order counts
 //   kClwb …    a cache line reaches the persistence domain when it was written back and a fence followed
 //   kMsync     a page-cache file: the kernel writes back whole pages
+//
+// The recording build keeps a log of what passes here (record.h): test/26-crash-states.test.ts makes every crash image of it.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include "record.h"
 #if defined(__x86_64__)
 #include <cpuid.h>
 #include <emmintrin.h>
@@ -56,6 +59,7 @@ template <FlushMethod M> inline void DoorFlushLine(const void* p) {
 template <FlushMethod M> inline uint32_t DoorFlush(const void* p, size_t n) {
   uintptr_t first = reinterpret_cast<uintptr_t>(p) & ~(kLine - 1), end = reinterpret_cast<uintptr_t>(p) + n;
   if constexpr (M == kNone || M == kMsync) return 0;
+  RecordFlush(p, n);
   for (uintptr_t a = first; a < end; a += kLine) DoorFlushLine<M>(reinterpret_cast<void*>(a));
   return static_cast<uint32_t>((end - first + kLine - 1) / kLine);
 }
@@ -72,6 +76,7 @@ inline uint32_t DoorFlushBy(FlushMethod m, const void* p, size_t n) {
 
 // Everything stored and flushed before is in the persistence domain before anything stored after.
 inline void DoorFence() {
+  RecordFence();
 #if defined(__x86_64__)
   asm volatile("sfence" ::: "memory");
 #elif defined(__aarch64__)
@@ -81,10 +86,14 @@ inline void DoorFence() {
 #endif
 }
 
-inline void DoorStore(void* to, const void* from, size_t n) { memcpy(to, from, n); }
+inline void DoorStore(void* to, const void* from, size_t n) {
+  memcpy(to, from, n);
+  RecordStore(to, from, n);
+}
 
 // One aligned 8-byte store. With `stream` it bypasses the cache (movnti), and is durable after the next fence without a flush.
 template <bool stream> inline void DoorStore64(uint64_t* to, uint64_t x) {
+  RecordStore(to, &x, sizeof x, stream);
 #if defined(__x86_64__)
   if constexpr (stream) { _mm_stream_si64(reinterpret_cast<long long*>(to), static_cast<long long>(x)); return; }
 #endif

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <cerrno>
 #include "addon.h"
+#include "record.h"
 #include "soft_rings.h"
 
 #ifndef MAP_SYNC
@@ -47,6 +48,7 @@ napi_value MapFile(napi_env env, napi_callback_info info) {
   if (flags & 4) how |= MAP_POPULATE;
   void* base = mmap(nullptr, bytes, prot, how, a.i32(0), off_t(a.u64(1)));
   if (base == MAP_FAILED) return Int(env, -errno);
+  RecordMap(base, bytes, a.i32(0), a.u64(1));
   return Describe(env, a.state, base, bytes);
 }
 
@@ -69,6 +71,7 @@ napi_value Unmap(napi_env env, napi_callback_info info) {
   for (uint32_t i = 0; i < n; i++) { napi_value s; napi_get_element(env, a.v[1], i, &s); Detach(env, s); }
   if (!m) return Int(env, -EINVAL);
   munmap(m->base, m->bytes);
+  RecordUnmap(m->base);
   m->base = nullptr;
   return Int(env, 0);
 }

@@ -9,6 +9,7 @@
 // Nothing is written to the pool, and nobody waits.
 #include <cerrno>
 #include "addon.h"
+#include "record.h"
 #include "record_crc.h"
 
 namespace framekeep {
@@ -55,7 +56,7 @@ template <class Crc> uint32_t Read(const uint8_t* index, const uint8_t* buffers,
     uint32_t c = RecordCrc<Crc>(seed, slot, r);
     if (r.flags & kFlagFrameCrc) c = Crc32cBytes<Crc>(c, staging + used, r.kept);
     // It was sound when the reader began: whatever it is now, it has changed since.
-    if (now != generation || ~c != r.crc) { places[i] = kOvertaken; continue; }
+    if (now != generation || (~c != r.crc && !Planted(kChecksumUnchecked))) { places[i] = kOvertaken; continue; }
     places[i] = static_cast<uint32_t>(used);
     used += (size_t(r.kept) + 7) & ~size_t(7);
     if (used > room) used = room;
@@ -76,7 +77,7 @@ napi_value FramesRead(napi_env env, napi_callback_info info) {
   auto* places = reinterpret_cast<uint32_t*>(a.bytes(7, &n_places));
   uint8_t* staging = a.bytes(8, &room);
   const uint64_t offset = a.u64(1);
-  if (!index || !buffers || n_range < sizeof(Range)) return Int(env, -EINVAL);
+  if (!index || !buffers || n_range < sizeof(Range) || !(range->first_slot >= 0 && range->count >= 0)) return Int(env, -EINVAL);
   const uint64_t end = uint64_t(range->first_slot) + uint64_t(range->count);
   if (offset + end * sizeof(IndexRecord) > index->bytes || end > n_state || range->count * sizeof(IndexRecord) > n_records || range->count * 4 > n_places) return Int(env, -EINVAL);
   return Int(env, CpuHasCrc32c()

@@ -2,6 +2,7 @@
 #pragma once
 #include "crc32c.h"
 #include "layout.h"
+#include "record.h"
 
 namespace framekeep {
 
@@ -10,6 +11,7 @@ template <class Crc> inline uint32_t RecordCrc(uint32_t seed, uint32_t slot, con
   uint64_t w[4];
   memcpy(w, &r, sizeof w);
   uint32_t c = Crc::Half(seed, slot);
+  if (Planted(kSequenceFirst)) return Crc::Word(c, w[0]);
   c = Crc::Word(c, w[0]); c = Crc::Word(c, w[1]); c = Crc::Word(c, w[2]);
   return Crc::Half(c, static_cast<uint32_t>(w[3]));
 }
