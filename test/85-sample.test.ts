@@ -117,6 +117,10 @@ test('the window is what a reader of the whole pool finds, before and after it w
     const parts = window.picture(window.slots, keeper.boot);
     t.is(parts.filter((what) => what === 2).length, seen.length);
   }
+  // The switch goes on while the picture is drawn: what it replaces meanwhile is not empty.
+  for (let i = 0; i < 64; i++) keeper.keep(testFrame(i, 100));
+  keeper.commit();
+  t.deepEqual([...new Set(window.picture(window.slots, keeper.boot))], [2]);
 });
 
 test('an export tells how far it is, can be ended, and takes nobody\'s file', async (t) => {

@@ -69,7 +69,8 @@ export class PoolWindow {
     for (let i = 0; i < parts; i++) {
       const slot = Math.min(this.slots - 1, Math.floor((i + 0.5) * this.slots / parts)), { generation, boot: wrote } = this.index.at(slot);
       const sequence = sequenceOf(generation, this.slots, slot);
-      if (generation === 0 || sequence >= this.next || sequence < this.next - 2 * this.slots) continue;
+      // The switch may be a good part of a lap further by now.
+      if (generation === 0 || sequence >= this.next + this.slots || sequence < this.next - 2 * this.slots) continue;
       out[i] = wrote === (boot & 0xffff) ? PART_THIS_RUN : PART_EARLIER;
     }
     return out;
