@@ -1,4 +1,4 @@
-/** `framekeep create`: an empty pool of a chosen geometry. What was there stays there, unless it is a pool and --force is given. */
+/** `framekeep create`: an empty pool of a chosen geometry. What was there stays there, unless --force is given and it is a pool or a devdax device. */
 import { existsSync, statSync } from 'node:fs';
 import { FramekeepError } from '../native/error.js';
 import { create, Pool } from '../logger/pool.js';
@@ -10,8 +10,8 @@ const DEFAULT_BYTES = 256 * 1024 ** 2;
 
 export async function run(options: CreateOptions, io: Io): Promise<number> {
   const { pool: path, size, chunk, lanes, boots, force } = options;
-  if (force && existsSync(path)) refuseForeign(path);
   const device = existsSync(path) && statSync(path).isCharacterDevice();
+  if (force && existsSync(path) && !device) refuseForeign(path);
   const bytes = size > 0 ? size : device ? undefined : DEFAULT_BYTES;
   create(path, { chunk, lanes, force, ...bytes !== undefined && { bytes }, ...boots !== undefined && { boots } });
 
@@ -31,7 +31,10 @@ export async function run(options: CreateOptions, io: Io): Promise<number> {
   return EXIT.ok;
 }
 
-/** --force is for pools: old, damaged or newer ones as well, but not for somebody's file. */
+/**
+ * --force is for pools: old, damaged or newer ones as well, but not for somebody's file. A devdax device is no file: it begins with what its
+ * memory held before, and nothing else would make it blank.
+ */
 function refuseForeign(path: string): void {
   try {
     Pool.open(path).close();

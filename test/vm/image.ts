@@ -52,8 +52,9 @@ export function baseImage(say: (line: string) => void): string {
 export function projectImage(directory: string): string {
   const root = packageRoot(), stage = join(directory, 'project'), image = join(directory, 'project.img');
   if (!existsSync(join(root, 'build/framekeep.node'))) throw new CannotRun('the native addon is not built', 'npm run setup');
-  const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { dependencies: Record<string, string> };
-  for (const part of [...PROJECT, ...Object.keys(dependencies).map((name) => `node_modules/${name}`)]) {
+  const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as { packages: Record<string, { dev?: boolean; optional?: boolean }> };
+  const modules = Object.entries(packages).filter(([path, p]) => path !== '' && p.dev !== true && p.optional !== true).map(([path]) => path);
+  for (const part of [...PROJECT, ...modules]) {
     cpSync(join(root, part), join(stage, part), { recursive: true, dereference: true });
   }
   ext4(stage, image);

@@ -51,7 +51,7 @@ export class Machine {
     const args = [
       '-accel', 'tcg,thread=multi', '-machine', `pc,nvdimm=on${hardware.persistence === undefined ? '' : `,nvdimm-persistence=${hardware.persistence}`}`, '-cpu', 'max', '-smp', '2',
       '-m', `${hardware.memoryMiB}M,slots=4,maxmem=8G`, '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot',
-      '-serial', `file:${join(directory, 'console')}`, '-kernel', rig.kernel.image, '-initrd', initrd, '-append', 'console=ttyS0 quiet panic=-1 mitigations=off',
+      '-serial', `file:${join(directory, 'console')}`, '-kernel', rig.kernel.image, '-initrd', initrd, '-append', 'console=ttyS0 quiet panic=-1 mitigations=off no_timer_check',
       ...rig.disks.flatMap((file, i) => drive(file, `root${i}`, true)),
       ...hardware.disks.flatMap((file, i) => drive(file, `disk${i}`, false)),
       ...hardware.nvdimms.flatMap((file, i) => [

@@ -12,7 +12,6 @@ import type { Rig } from './machine.js';
 import { CannotRun, kernel, needPrograms } from './packages.js';
 import { Report } from './report.js';
 import { Trial, type TrialOptions } from './trial.js';
-import { words } from './words.js';
 
 const report = new Report(), seed = process.env['FRAMEKEEP_SEED'] ?? String(Date.now() % 1e6), say = report.say.bind(report);
 const directory = mkdtempSync(join(tmpdir(), 'framekeep-vm-'));
@@ -21,8 +20,7 @@ type Plan = Pick<TrialOptions, 'name' | 'nvdimms' | 'disks' | 'virtioPmem' | 'me
 /** The longest first. */
 const TRIALS: readonly Plan[] = [
   { name: 'files', run: files, nvdimms: 1, disks: 1, memoryMiB: 1024 },
-  { name: 'devdax', run: devdax, nvdimms: 1, disks: 0, memoryMiB: 768 },
-  { name: 'words', run: words, nvdimms: 1, disks: 0, virtioPmem: 1, memoryMiB: 512 },
+  { name: 'devdax', run: devdax, nvdimms: 1, disks: 0, virtioPmem: 1, memoryMiB: 768 },
 ];
 
 async function one(rig: Rig, { run, ...what }: Plan): Promise<void> {

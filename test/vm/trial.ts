@@ -9,6 +9,8 @@ import { Machine, type Hardware, type Rig } from './machine.js';
 import type { Report } from './report.js';
 
 const MiB = 2 ** 20;
+/** Seconds after which a step hangs; on an idle machine none takes 15. */
+const PATIENCE = 400;
 
 /** What the guest's `result NAME COMMAND…` brought back. */
 export class Results {
@@ -79,7 +81,7 @@ export class Trial {
 
   /** At a random moment of the next three seconds after each cable's acknowledgements came to `bytes`. */
   async cutUnderTraffic(machine: Machine, cables: readonly number[], bytes: number): Promise<void> {
-    for (const n of cables) await machine.until(`${bytes} bytes acknowledged on cable ${n}`, () => machine.bytes(`acks${n}`) >= bytes, 90);
+    for (const n of cables) await machine.until(`${bytes} bytes acknowledged on cable ${n}`, () => machine.bytes(`acks${n}`) >= bytes, PATIENCE);
     const moment = createHash('sha256').update(`${this.options.seed}/${this.name}/${this.boots}`).digest().readUInt16BE(0) % 3000;
     await sleep(moment);
     await machine.cutPower();
@@ -88,13 +90,13 @@ export class Trial {
 
   /** As soon as it has said that. */
   async cutAfter(machine: Machine, word: string): Promise<void> {
-    await machine.until(`it says ${word}`, () => machine.text('said').includes(word), 90);
+    await machine.until(`it says ${word}`, () => machine.text('said').includes(word), PATIENCE);
     await machine.cutPower();
     this.say(`power cut after '${word}'`);
   }
 
   /** Waits for the guest's `send PORT`. */
-  async results(machine: Machine, port: string, seconds = 90): Promise<Results> {
+  async results(machine: Machine, port: string, seconds = PATIENCE): Promise<Results> {
     await machine.until(`results on ${port}`, () => machine.text('said').includes(`sent ${port}`), seconds);
     const directory = join(machine.directory, `${port}.results`);
     mkdirSync(directory);
@@ -114,7 +116,7 @@ export class Trial {
 
   /** The switch's first message on its port: what it opened, and what it promises. */
   async started(machine: Machine, n: number): Promise<any> {
-    await machine.until(`switch ${n} is open`, () => machine.text(`switch${n}`).includes('\n') || machine.bytes(`errors${n}`) > 0, 90);
+    await machine.until(`switch ${n} is open`, () => machine.text(`switch${n}`).includes('\n') || machine.bytes(`errors${n}`) > 0, PATIENCE);
     const [line] = machine.text(`switch${n}`).split('\n');
     if (line === '') throw new Error(`switch ${n} did not open: ${machine.text(`errors${n}`)}`);
     return JSON.parse(line);

@@ -1,6 +1,7 @@
 // Media, asked through framekeep's own native layer.
 //   media.mjs umem INTERFACE PATH…   can it be mapped with MAP_SYNC, be msynced, be a UMEM of AF_XDP: JSON
 //   media.mjs store PATH sync|plain  4 MiB of new, unwritten blocks; stores into each page, flushes, fences, and says so
+//   media.mjs scribble PATH          something that is no pool, at the beginning of a device
 //   media.mjs look PATH…             how many of those pages are as they were stored: JSON
 import { closeSync, fsyncSync, openSync, readFileSync } from 'node:fs';
 import { bestFlush, detectMedium, doorFence, doorFlush, doorStore, interfaceInfo, mapFile, reserve, unmap, xdpClose, xdpSocket } from '/framekeep/dist/native/index.js';
@@ -41,6 +42,8 @@ if (command === 'umem') {
   }
   doorFence();
   console.log(`${path}: all pages flushed and fenced`);
+} else if (command === 'scribble') {
+  doorStore(mapFile(open(args[0]), BYTES, { writable: true }), 0, Buffer.from('somebody\'s data'));
 } else if (command === 'look') {
   console.log(JSON.stringify(args.map((path) => {
     const bytes = readFileSync(path);

@@ -45,7 +45,7 @@ up() {
   tee "/run/switch$n" <"/run/up$n" >"/run/port/switch$n" &
   framekeep up "xdp:s$n" "xdp:r$n" --pool "$pool" --name "vm$n" --json --stats 2 "$@" >"/run/up$n" 2>"/run/port/errors$n" &
 }
-opened() { while ! grep -q '"type":"started"' "/run/switch$1" 2>/dev/null; do usleep 100000; done; say "switch $1 is open"; }
+opened() { while ! grep -q '"type":"started"' "/run/switch$1" 2>/dev/null; do usleep 300000; done; say "switch $1 is open"; }
 
 # Acknowledgement: what host b received, whole frames, out of the machine one by one. It was forwarded, so it was kept.
 acknowledge() { ip netns exec b tcpdump -i "e$1" -n -Q in -U --immediate-mode -Z root -w "/run/port/acks$1" 2>/dev/null udp port 9999 & }
