@@ -9,6 +9,7 @@ const TYPES: Readonly<Record<number, string>> = {
 };
 const CODES: Readonly<Record<number, string>> = { 0: 'No error', 1: 'Format error', 2: 'Server failure', 3: 'No such name', 4: 'Not implemented', 5: 'Refused' };
 const OPCODES: Readonly<Record<number, string>> = { 0: 'Standard query', 1: 'Inverse query', 2: 'Server status request', 4: 'Zone change notification', 5: 'Dynamic update' };
+const CLASSES: Readonly<Record<number, string>> = { 1: 'IN', 3: 'CH', 254: 'NONE', 255: 'ANY' };
 const typeName = (x: number): string => TYPES[x] ?? `TYPE${x}`;
 /** Records that are shown one by one: 65,535 counted ones can be 20 bytes each in a long frame. */
 const MOST_RECORDS = 256;
@@ -46,7 +47,7 @@ export function dns(d: Dissection, at: number, protocol: string): void {
     d.note(query, 'dns.qry.name', 'Name', place, name.end - place, name.text);
     d.num(query, 'dns.qry.type', 'Type', name.end, 2, named(TYPES));
     if (multicast) d.bits(query, 'dns.qry.class', 'Class', name.end + 2, 2, 0x7fff);
-    else d.num(query, 'dns.qry.class', 'Class', name.end + 2, 2, named({ 1: 'IN', 3: 'CH', 255: 'ANY' }));
+    else d.num(query, 'dns.qry.class', 'Class', name.end + 2, 2, named(CLASSES));
     info += ` ${typeName(type)} ${name.text}`;
     if (!answer || info.length < 200) d.columns(protocol, info);
     place = name.end + 4;
@@ -74,7 +75,7 @@ function resource(d: Dissection, layer: Field, message: number, at: number, sect
     d.num(record, 'dns.resp.edns0_version', 'EDNS version', head + 5, 1);
   } else {
     if (protocol === 'MDNS') d.bits(record, 'dns.resp.class', 'Class', head + 2, 2, 0x7fff);
-    else d.num(record, 'dns.resp.class', 'Class', head + 2, 2);
+    else d.num(record, 'dns.resp.class', 'Class', head + 2, 2, named(CLASSES));
     d.num(record, 'dns.resp.ttl', 'Time to live', head + 4, 4, (x) => `${x} s`);
   }
   d.num(record, 'dns.resp.len', 'Data length', head + 8, 2);

@@ -457,7 +457,9 @@ export class Inspector implements Program {
   private look(): void {
     const before = this.frames.live;
     this.frames.look();
-    if (before !== this.frames.live) this.screen?.redraw();
+    if (before === this.frames.live) return;
+    this.message = undefined;
+    this.screen?.redraw();
   }
 }
 
