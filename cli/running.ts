@@ -1,5 +1,5 @@
 /** A switch in the foreground, as `up` and `demo` show it: what it found, its counters, what happened, how it ended. */
-import { existsSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FramekeepError } from '../native/error.js';
@@ -110,5 +110,12 @@ function tell(event: SwitchEvent, options: RunningOptions, io: Io): void {
 /** How this program is called from where the user stands. */
 export function program(): string {
   const bin = join(packageRoot(), 'cli', 'framekeep.mjs'), near = relative(process.cwd(), bin);
+  if (existsSync(bin) && (process.env['PATH'] ?? '').split(':').some((dir) => isSame(join(dir, 'framekeep'), bin))) return 'framekeep';
   return existsSync(bin) && !near.startsWith('..') ? `./${near}` : bin;
+}
+
+function isSame(link: string, file: string): boolean {
+  try {
+    return realpathSync(link) === realpathSync(file);
+  } catch { return false; }
 }

@@ -112,6 +112,7 @@ function wanted() {
 }
 
 checkNode();
+if (!existsSync(at('tsconfig.json'))) process.exit(0);  // an installed package: compiled, with its addons
 let todo = wanted();
 if (todo.nothing()) process.exit(0);
 

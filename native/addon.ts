@@ -17,18 +17,18 @@ function load(): Record<string, (...args: any[]) => any> {
   const wanted = process.env['FRAMEKEEP_ADDON'];
   const candidates = wanted ? [wanted] : [
     join(root, 'build', 'framekeep.node'),
-    join(root, 'native', 'prebuilt', `linux-${process.arch}`, 'framekeep.node'),
+    join(root, 'prebuilds', `${process.platform}-${process.arch}`, 'framekeep.node'),
   ];
   const found = candidates.find((path) => existsSync(path));
   if (found === undefined) {
     throw new FramekeepError('E_ADDON_MISSING', `the native addon is not built (looked for ${candidates.join(', ')})`,
-      'build it with: npm run setup');
+      existsSync(join(root, 'tsconfig.json')) ? 'build it with: npm run setup' : 'this package has addons for x86-64 and arm64; on other machines build framekeep from its sources');
   }
   try {
     return createRequire(import.meta.url)(found);
   } catch (cause) {
     throw new FramekeepError('E_ADDON_BROKEN', `the native addon ${found} does not load: ${(cause as Error).message}`,
-      'rebuild it with: rm -rf build && npm run setup', { cause });
+      existsSync(join(root, 'tsconfig.json')) ? 'rebuild it with: rm -rf build && npm run setup' : 'it needs glibc 2.28 or later; on other systems build framekeep from its sources', { cause });
   }
 }
 

@@ -5,7 +5,7 @@
 //   node native/build.mjs              the addon
 //   node native/build.mjs --sanitize   build/framekeep-asan.node: address and undefined-behaviour sanitizers
 //   node native/build.mjs --record     build/framekeep-record.node: logs what goes to the medium (src/record.h), for test/crash/
-//   CXX=aarch64-linux-gnu-g++ node native/build.mjs --out native/prebuilt/linux-arm64/framekeep.node
+//   node native/build.mjs --portable FILE   one for other machines, for any glibc since 2.28; CXX says for which (native/prebuild.mjs)
 import { execFile, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -17,14 +17,15 @@ const run = promisify(execFile);
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const args = process.argv.slice(2);
 const flavour = args.includes('--sanitize') ? 'asan' : args.includes('--record') ? 'record' : '';
-const outArg = args.indexOf('--out');
-const cxx = process.env.CXX ?? ['c++', 'g++', 'clang++'].find((c) => spawnSync(c, ['--version']).status === 0);
+const portable = args.indexOf('--portable');
+const own = ['c++', 'g++', 'clang++'].find((c) => spawnSync(c, ['--version']).status === 0);
+const cxx = process.env.CXX ?? own;
 if (cxx === undefined) {
   console.error('framekeep: no C++ compiler found\n  install one: apt-get install g++');
   process.exit(1);
 }
-const objects = join(root, 'build', 'obj' + (flavour && `-${flavour}`) + (outArg >= 0 ? `-${basename(cxx)}` : ''));
-const target = outArg >= 0 ? join(root, args[outArg + 1]) : join(root, 'build', `framekeep${flavour && `-${flavour}`}.node`);
+const objects = join(root, 'build', 'obj' + (flavour && `-${flavour}`) + (cxx === own ? '' : `-${basename(cxx)}`));
+const target = portable >= 0 ? join(root, args[portable + 1]) : join(root, 'build', `framekeep${flavour && `-${flavour}`}.node`);
 mkdirSync(objects, { recursive: true });
 mkdirSync(dirname(target), { recursive: true });
 
@@ -33,6 +34,10 @@ const flags = ['-std=c++17', '-fPIC', '-fvisibility=hidden', '-fno-exceptions', 
   '-DNAPI_VERSION=8', '-DNODE_ADDON_API_DISABLE_CPP_EXCEPTIONS', '-DBUILDING_NODE_EXTENSION',
   `-I${join(root, 'node_modules/node-api-headers/include')}`, `-I${join(root, 'node_modules/node-addon-api')}`,
   ...(flavour === 'asan' ? ['-O1', '-g', '-fsanitize=address,undefined', '-fno-omit-frame-pointer'] : ['-O2', '-g1']), ...(flavour === 'record' ? ['-DFRAMEKEEP_RECORD'] : [])];
+
+// The names that have a later version than 2.28, native/prebuild/old_glibc.cc.
+const WRAPPED = ['dlopen', 'dlsym', 'dlclose', 'dlerror', 'pthread_create', 'pthread_join', 'pthread_sigmask', 'pthread_once', '__pthread_key_create'];
+const forOthers = portable < 0 ? [] : ['-Wl,--gc-sections', '-Wl,--exclude-libs,ALL', '-Wl,--strip-all', ...WRAPPED.map((name) => `-Wl,--wrap=${name}`)];
 
 const newer = (a, b) => !existsSync(b) || statSync(a).mtimeMs > statSync(b).mtimeMs;
 // The headers a source reaches, so that a change in one recompiles what includes it.
@@ -44,6 +49,7 @@ function headersOf(file, seen = new Set()) {
   return seen;
 }
 const sources = readdirSync(src).filter((f) => f.endsWith('.cc')).map((f) => join(src, f));
+if (portable >= 0) sources.push(join(root, 'native', 'prebuild', 'old_glibc.cc'));
 const script = fileURLToPath(import.meta.url);
 const stale = sources.filter((s) => {
   const o = join(objects, basename(s, '.cc') + '.o');
@@ -63,7 +69,7 @@ if (failed) process.exit(1);
 const objectFiles = sources.map((s) => join(objects, basename(s, '.cc') + '.o'));
 if (stale.length > 0 || objectFiles.some((o) => newer(o, target))) {
   const half = `${target}.${process.pid}`;  // a running switch keeps its old inode
-  const link = spawnSync(cxx, ['-shared', '-o', half, ...objectFiles, '-ldl', '-static-libgcc', '-static-libstdc++',
+  const link = spawnSync(cxx, ['-shared', '-o', half, ...objectFiles, '-ldl', '-static-libgcc', '-static-libstdc++', ...forOthers,
     ...(flavour === 'asan' ? ['-fsanitize=address,undefined'] : [])], { encoding: 'utf8' });
   if (link.status !== 0) { console.error(link.stderr); process.exit(1); }
   renameSync(half, target);
