@@ -9,7 +9,7 @@ import { Machine, type Hardware, type Rig } from './machine.js';
 import type { Report } from './report.js';
 
 const MiB = 2 ** 20;
-/** Seconds after which a step hangs; on an idle machine none takes 15. */
+/** Seconds after which a step hangs; on a machine with twenty other things to do one took 120. */
 const PATIENCE = 400;
 
 /** What the guest's `result NAME COMMAND…` brought back. */
