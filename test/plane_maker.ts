@@ -107,8 +107,8 @@ export class HandPlane {
     t.teardown(() => this.close());
   }
 
-  add(id: number): HandPort {
-    const driver = new HandPort(this.context);
+  add<P extends HandPort = HandPort>(id: number, make: (context: PortContext) => P = (context) => new HandPort(context) as P): P {
+    const driver = make(this.context);
     this.pool.writePort(1, portEntry(id));
     this.drivers.set(id, driver);
     this.plane.addPort(id, driver);

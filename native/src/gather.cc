@@ -68,8 +68,8 @@ template <bool stamped> int Gather(Burst& b, const uint8_t* umem, uint64_t umem_
     } else {
       b.egress[i] = uint8_t(b.undecided);
       memcpy(&w0, umem + d.addr, 8);
-      memcpy(&w1, umem + d.addr + 8, 8);
-      if (d.len < 16) w1 &= 0x0000ffffffffffffu;
+      if (__builtin_expect(d.len >= 16, 1)) memcpy(&w1, umem + d.addr + 8, 8);
+      else memcpy(&w1, umem + d.addr + 8, 6);  // nothing behind the frame's end is looked at
     }
     const uint32_t dl = uint32_t(w0), dh = uint32_t(w0 >> 32) & 0xffff, sl = uint32_t(w0 >> 48) | uint32_t(w1) << 16, sh = uint32_t(w1 >> 16) & 0xffff;
     b.dst_low[i] = dl; b.dst_high[i] = dh; b.dst_hash[i] = MacHash(dl, dh, b.seed);

@@ -9,8 +9,8 @@ export const SOFT_RING_SIZE = 1024;
 /** Discards what is sent to it; a kind of port overrides `receive` to bring frames in. */
 export abstract class SoftPort implements PortDriver {
   readonly queues: readonly RingSet[];
-  readonly stamped = false;
-  readonly partialChecksums = false;
+  readonly stamped: boolean = false;
+  readonly partialChecksums: boolean = false;
   readonly fds: readonly number[] = [];
   readonly mac = new Uint8Array(6);
   readonly mtu: number;

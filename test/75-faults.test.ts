@@ -1,0 +1,305 @@
+/**
+ * Faults beside crashes, met by the program as a user runs it: what it says, how it ends, what it leaves behind. Others of this kind
+ * are where their layer is: a helper process or an interface that dies (60-hosts, 60-ports), a disk that fails in
+ * mid-traffic (45), damaged captures (10-capture-reader, 40), flipped bits and mutated pools (20-pool, 25-export), readers that go away (25-export).
+ */
+import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as after } from 'node:timers/promises';
+import test, { type ExecutionContext } from 'ava';
+import { openCapture } from '../logger/capture/index.js';
+import { FramekeepError, packageRoot } from '../native/index.js';
+import { block, CAPTURES, le, saved, SECTION } from './capture_file.js';
+import { Network, type RunningSwitch } from './hosts.js';
+import { has } from './needs.js';
+
+const program = join(packageRoot(), 'cli', 'framekeep.mjs');
+
+interface Done { readonly status: number | null; readonly stdout: string; readonly stderr: string }
+/** A directory on tmpfs with a run directory of its own, and the program in it. */
+class Place {
+  readonly directory = mkdtempSync('/dev/shm/framekeep-faults-');
+  readonly pool = join(this.directory, 'pool');
+  readonly env: NodeJS.ProcessEnv = { ...process.env, FRAMEKEEP_RUN: join(this.directory, 'run'), NO_COLOR: '1' };
+  private readonly children: ChildProcess[] = [];
+
+  constructor(t: ExecutionContext) {
+    t.teardown(async () => {
+      for (const child of this.children) await end(child, 'SIGKILL');
+      rmSync(this.directory, { recursive: true, force: true });
+    });
+  }
+  run(...args: string[]): Done { return this.wrapped([], ...args); }
+  /** @param wrap  a command that starts it, as `prlimit …` */
+  wrapped(wrap: readonly string[], ...args: string[]): Done {
+    const [command, ...rest] = [...wrap, process.execPath, program, ...args];
+    return spawnSync(command, rest, { encoding: 'utf8', env: this.env, timeout: 60_000, maxBuffer: 1 << 28 });
+  }
+  /** In the background. @returns once it has said that it has started */
+  async start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<{ child: ChildProcess; said: () => string }> {
+    const child = spawn(process.execPath, [program, ...args, '--json', '--stats', '0.1'], { env: { ...this.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.children.push(child);
+    let out = '', err = '';
+    child.stderr.on('data', (text) => { err += text; });
+    child.stdout.on('data', (text) => { out += text; });
+    while (!out.includes('"started"')) {
+      if (child.exitCode !== null) throw new Error(`it did not start: ${err}`);
+      await after(20);
+    }
+    return { child, said: () => out };
+  }
+  sound(): string {
+    const { status, stdout, stderr } = this.run('verify', this.pool);
+    if (status !== 0) throw new Error(`verify: ${stdout}${stderr}`);
+    return stdout;
+  }
+}
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
+  if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
+  const closed = once(child, 'close');
+  child.kill(signal);
+  return (await closed)[0] as number | null;
+}
+
+interface Frame { readonly bytes: Buffer; readonly ns: bigint }
+function framesOf(path: string): Frame[] {
+  const capture = openCapture(path), all: Frame[] = [];
+  while (capture.next()) all.push({ bytes: Buffer.from(capture.bytes.subarray(capture.offset, capture.offset + capture.captured)), ns: BigInt(capture.tsHi) << 32n | BigInt(capture.tsLo) });
+  capture.close();
+  return all;
+}
+
+// --------------------------------------------------------------------------------------------------- the data plane throws
+
+for (const [how, statement, told] of [
+  ['as a bug would', 'throw new RangeError("planted: no such thing")', /the data plane failed|planted: no such thing/], ['with a code of its own', 'throw Object.assign(new Error("planted"), { code: "E_PLANTED" })', /planted/],
+] as const) {
+  test.serial(`the data plane throws in mid-traffic, ${how}: the process says so and ends with an error, the pool is sound and is continued`, (t) => {
+    const place = new Place(t), logic = join(place.directory, 'logic.mjs');
+    writeFileSync(logic, `let n = 0;\nexport default () => ({ name: 'planted', forward(frame, ingress, verdict) { if (++n === 3000) ${statement}; verdict.flood(); } });\n`);
+    const { status, stderr } = place.run('up', 'gen:g,rate=20000', 'sink:s', '--pool', place.pool, '--pool-size', '16M', '--logic', logic, '--duration', '20');
+    t.is(status, 1, stderr);
+    t.regex(stderr, told);
+    t.regex(stderr, /\[E_[A-Z]+\]/);
+    const frames = Number(/sound; ([\d,]+) frames/.exec(place.sound())![1].replaceAll(',', ''));
+    t.true(frames > 1000 && frames < 3000, `${frames} frames`);
+    t.regex(place.run('inspect', place.pool).stdout, /boot 1 ended without a word/);
+    const again = place.run('up', 'gen:g,rate=0,count=10', 'sink:s', '--pool', place.pool, '--once', '--json');
+    t.is(again.status, 0, again.stderr);
+    t.like(JSON.parse(again.stdout.split('\n')[0]), { type: 'started', boot: 2, recovered: frames });
+    place.sound();
+  });
+}
+
+// ------------------------------------------------------------------------------------------------------------------ captures
+
+/** A pcapng file with one frame of every length from 0 to `most`: a broadcast, as far as it has room to be one. */
+function everyLength(most: number): { path: string; frames: Buffer[] } {
+  const frames = Array.from({ length: most + 1 }, (_, length) => Buffer.from(Uint8Array.from({ length }, (_x, i) => i < 6 ? 255 : i < 12 ? 2 : (i * 31 + length) & 255)));
+  const path = saved(SECTION, block(1, le(1, 262144)), ...frames.map((data) => block(6, Buffer.concat([le(0, 0, 0, data.length, data.length), data, Buffer.alloc(-data.length & 3)]))));
+  return { path, frames };
+}
+
+test.serial('frames of every length, from none to more than a buffer has: replayed, sent through a pipe to another switch, kept at both, exported', async (t) => {
+  const place = new Place(t), { path, frames } = everyLength(1900), other = new Place(t), max = 1792;
+  const env = { FRAMEKEEP_RUN: place.env['FRAMEKEEP_RUN'] };
+  const far = await other.start(['up', 'pipe:w', 'sink:s', '--pool', other.pool, '--pool-size', '32M', '--max-frame', String(max), '--name', 'far'], env);
+  const near = await place.start(['up', `replay:${path},speed=0`, 'pipe:w', '--pool', place.pool, '--pool-size', '32M', '--max-frame', String(max)]);
+  const whole = frames.slice(14, max + 1);
+  const keptOf = (said: string): number => { const stats = said.trim().split('\n').map((line) => JSON.parse(line) as { type: string; global?: { committed: number } }).findLast((m) => m.type === 'stats'); return stats?.global?.committed ?? 0; };
+  for (let i = 0; i < 400 && !(keptOf(far.said()) >= 1 && keptOf(near.said()) >= max); i++) await after(50);
+  await after(300);
+  t.is(await end(near.child, 'SIGTERM'), 0);
+  t.is(await end(far.child, 'SIGTERM'), 0);
+  for (const [at, expected] of [[place, frames.slice(0, max + 1)], [other, undefined]] as const) {
+    at.sound();
+    const out = join(at.directory, 'out.pcapng');
+    t.is(at.run('export', at.pool, '-w', out).status, 0);
+    const kept = framesOf(out).map((f) => f.bytes.toString('hex'));
+    if (expected !== undefined) t.true(kept.length === expected.length && kept.every((hex, i) => hex === expected[i].toString('hex')), `${kept.length} kept`);
+    else {
+      // At full speed the wire may be full for a while: what came is what was sent, in order, and what did not come was counted.
+      const sent = new Map(whole.map((f, i) => [f.toString('hex'), i])), order = kept.map((hex) => sent.get(hex) ?? -1);
+      t.true(order.every((n, i) => n >= 0 && (i === 0 || n > order[i - 1])), 'each byte by byte, in order');
+      const last = near.said().trim().split('\n').map((line) => JSON.parse(line)).findLast((m) => m.type === 'stopped') as { ports: { spec: string; sent: number; dropped: Record<string, number> }[] };
+      const [replay, pipe] = last.ports;
+      t.is(replay.dropped['runt'], 14);
+      t.is(replay.dropped['oversize'], 1900 - max);
+      t.is(pipe.sent, whole.length - replay.dropped['tx-full'] - replay.dropped['no-egress']);
+      t.true(kept.length >= pipe.sent - 512, `${kept.length} of ${pipe.sent} arrived before the end`);
+    }
+  }
+});
+
+test.serial('a hostile capture on replay: refused with a code, or its good frames and a word; the switch ends in order', (t) => {
+  const place = new Place(t), folder = join(CAPTURES, 'malformed');
+  let refused = 0, told = 0;
+  for (const name of readdirSync(folder).filter((file) => /\.pcap/.test(file)).filter((_, i) => i % 3 === 0)) {  // 40-soft-ports has all of them
+    const { status, stderr, stdout } = place.run('up', `replay:${join(folder, name)},speed=0`, 'sink:s', '--pool', place.pool, '--pool-size', '8M', '--once', '--json');
+    t.true(status === 0 || status === 1, `${name}: ${status} ${stderr}`);
+    if (status === 1) { refused++; t.regex(stderr, /"code":"E_CAPTURE/, name); } else if (stdout.includes('port-warning')) told++;
+  }
+  t.true(refused >= 1 && told >= 1, `${refused} refused, ${told} told`);
+  place.sound();
+});
+
+// ---------------------------------------------------------------------------------------------------------------- full disks
+
+if (has('a small disk', 'root', 'mount')) {
+  test.serial('a disk without room: no pool is begun, an export ends with the last whole frame that fits, and both are said with exit code 1', (t) => {
+    const place = new Place(t), disk = join(place.directory, 'disk');
+    mkdirSync(disk);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4M', 'framekeep-test', disk]);
+    t.teardown(() => { spawnSync('umount', ['-l', disk]); });
+    for (const args of [['create', join(disk, 'p'), '--size', '16M'], ['up', 'sink:s', '--pool', join(disk, 'p'), '--pool-size', '16M', '--once']]) {
+      const { status, stderr } = place.run(...args);
+      t.is(status, 1, stderr);
+      t.regex(stderr, /\[E_POOL_SPACE\]/);
+      t.deepEqual(readdirSync(disk), [], 'nothing is left of it');
+    }
+    t.is(place.run('up', 'gen:g,rate=0,count=6000,size=1500', 'sink:s', '--pool', place.pool, '--pool-size', '32M', '--once').status, 0);
+    const out = join(disk, 'out.pcapng'), { status, stderr } = place.run('export', place.pool, '-w', out);
+    t.is(status, 1);
+    t.regex(stderr, /\[E_OUTPUT_FULL\]/);
+    const capture = openCapture(out);
+    let whole = 0;
+    const error = t.throws(() => { while (capture.next()) whole++; }, { instanceOf: FramekeepError }) as FramekeepError;
+    capture.close();
+    t.is(error.code, 'E_CAPTURE_TRUNCATED', 'whoever reads it is told');
+    t.true(whole > 2000, `${whole} frames are whole`);
+    place.sound();
+  });
+}
+
+// ------------------------------------------------------------------------------------------------------------- flipped bits
+
+test.serial('flipped bits in records and in a superblock: verify finds them, the next switch lives with them, and exports the rest', (t) => {
+  const place = new Place(t), out = join(place.directory, 'out.pcapng');
+  t.is(place.run('up', 'gen:g,rate=0,count=500', 'sink:s', '--pool', place.pool, '--pool-size', '8M', '--once').status, 0);
+  const fd = openSync(place.pool, 'r+'), good = readFileSync(place.pool);
+  const first = Number(good.readBigUInt64LE(128));  // where lane 0's index begins: docs/format.md
+  for (const slot of [7, 100, 101, 300]) writeSync(fd, Buffer.of(good[first + slot * 32 + 9] ^ 0x10), 0, 1, first + slot * 32 + 9);
+  writeSync(fd, Buffer.of(good[44] ^ 1), 0, 1, 44);
+  closeSync(fd);
+  const verify = place.run('verify', place.pool);
+  t.is(verify.status, 1);
+  t.regex(verify.stdout, /4 records damaged .*slots 7, 100, 101 and 300/);
+  t.regex(verify.stdout, /superblock copy A is damaged/);
+  const up = place.run('up', 'gen:g,rate=0,count=5', 'sink:s', '--pool', place.pool, '--once', '--json');
+  t.is(up.status, 0, up.stderr);
+  t.like(JSON.parse(up.stdout.split('\n')[0]), { boot: 2, recovered: 496 });
+  t.is(place.run('export', place.pool, '-w', out).status, 0);
+  const numbers = framesOf(out).map((f) => Number(f.bytes.readBigUInt64BE(14)));
+  t.deepEqual(numbers, [...Array.from({ length: 500 }, (_, i) => i).filter((i) => ![7, 100, 101, 300].includes(i)), 0, 1, 2, 3, 4]);
+});
+
+// ------------------------------------------------------------------------------------------------------------------ the clock
+
+/** CLOCK_REALTIME as this process shall see it: the machine's, plus what a file says. Linux has no namespace for that clock, and the machine's is not ours to set. */
+const CLOCK = `
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <time.h>
+static volatile long long *offset;
+static int (*real)(clockid_t, struct timespec*);
+__attribute__((constructor)) static void begin(void) {
+  real = (int (*)(clockid_t, struct timespec*))dlsym(RTLD_NEXT, "clock_gettime");
+  int fd = open(getenv("PLANTED_CLOCK"), O_RDONLY);
+  offset = mmap(0, 4096, PROT_READ, MAP_SHARED, fd, 0);
+}
+int clock_gettime(clockid_t id, struct timespec *t) {
+  int r = real(id, t);
+  if (id == CLOCK_REALTIME && offset && offset != MAP_FAILED) t->tv_sec += *offset;
+  return r;
+}
+int gettimeofday(struct timeval *t, void *zone) {
+  struct timespec s; clock_gettime(CLOCK_REALTIME, &s); (void)zone;
+  t->tv_sec = s.tv_sec; t->tv_usec = s.tv_nsec / 1000; return 0;
+}
+`;
+
+if (has('a clock that is set', 'cc')) {
+  test.serial('the clock is set back an hour and forward a day in mid-traffic: order, pool, export and the next run are as ever, and the report says so', async (t) => {
+    const place = new Place(t), library = join(place.directory, 'clock.so'), offset = join(place.directory, 'offset'), HOUR = 3600n * 10n ** 9n;
+    writeFileSync(`${library}.c`, CLOCK);
+    execFileSync('cc', ['-shared', '-fPIC', '-O1', '-o', library, `${library}.c`, '-ldl']);
+    writeFileSync(offset, Buffer.alloc(4096));
+    const set = (seconds: number): void => { const fd = openSync(offset, 'r+'), b = Buffer.alloc(8); b.writeBigInt64LE(BigInt(seconds)); writeSync(fd, b, 0, 8, 0); closeSync(fd); };
+    const preload = { LD_PRELOAD: [library, process.env['LD_PRELOAD']].filter(Boolean).join(' '), PLANTED_CLOCK: offset };
+    const { child } = await place.start(['up', 'gen:g,rate=1000', 'sink:s', '--pool', place.pool, '--pool-size', '32M'], preload);
+    await after(400);
+    set(-3600);
+    await after(400);
+    set(86400);
+    await after(400);
+    t.is(await end(child, 'SIGTERM'), 0);
+    place.sound();
+    t.regex(place.run('inspect', place.pool).stdout, /time goes back once: the clock was set/);
+    const out = join(place.directory, 'out.pcapng'), exported = place.run('export', place.pool, '-w', out);
+    t.is(exported.status, 0, exported.stderr);
+    const frames = framesOf(out);
+    t.true(frames.length > 500);
+    frames.forEach((frame, i) => { if (frame.bytes.readBigUInt64BE(14) !== BigInt(i)) t.fail(`frame ${i} is out of order`); });
+    const steps = frames.slice(1).map((frame, i) => frame.ns - frames[i].ns), jumps = steps.filter((step) => step < 0n || step > HOUR / 2n);
+    t.is(jumps.length, 2, 'time jumps twice');
+    t.true(jumps[0] > -HOUR - HOUR / 60n && jumps[0] < -HOUR + HOUR / 60n, `back by ${jumps[0]}`);
+    t.true(jumps[1] > 25n * HOUR - HOUR / 60n && jumps[1] < 25n * HOUR + HOUR / 60n, `forward by ${jumps[1]}`);
+    // The next run begins before the newest frame's time.
+    set(0);
+    const next = place.run('up', 'gen:g,rate=0,count=7', 'sink:s', '--pool', place.pool, '--once', '--json');
+    t.like(JSON.parse(next.stdout.split('\n')[0]), { boot: 2, recovered: frames.length, gaps: 0 });
+    t.is(place.run('export', place.pool, '-w', out, '--boot', 'last').status, 0);
+    t.is(framesOf(out).length, 7);
+    place.sound();
+  });
+}
+
+// --------------------------------------------------------------------------------------------------------- with interfaces
+
+if (has('faults on interfaces', 'root', 'ip', 'ping', 'ethtool', 'prlimit', 'setpriv')) {
+  const network = new Network();
+  let sw: RunningSwitch | undefined;
+  test.afterEach.always(async () => { await sw?.kill(); });
+  test.after.always(() => network.delete());
+
+  test.serial('the data plane throws while it has interfaces: they are the kernel\'s again, offloads and all', async (t) => {
+    const logic = join(network.directory, 'logic.mjs');
+    writeFileSync(logic, "let n = 0;\nexport default () => ({ name: 'planted', forward(frame, ingress, verdict) { if (++n === 20) throw new Error('planted'); verdict.flood(); } });\n");
+    network.middle.sh('ethtool -K p0 gro on');
+    sw = await network.up(['xdp:p0', 'xdp:p1', 'tap:t0'], ['--pool-size', '16M', '--logic', logic]);
+    t.regex(network.middle.sh('ethtool -k p0'), /generic-receive-offload: off/);
+    const closed = once(sw.child, 'close');
+    network.a.sh('ping -c 30 -i 0.05 -W 1 10.79.0.2 || true');
+    const [code] = await closed;
+    t.is(code, 1, sw.stderr);
+    t.regex(sw.stderr, /planted/);
+    t.regex(network.middle.sh('ethtool -k p0'), /generic-receive-offload: on/);
+    for (const port of ['p0', 'p1']) {
+      const link = network.middle.sh(`ip -d link show ${port}`);
+      t.regex(link, /promiscuity 0/);
+      t.notRegex(link, /xdp/);
+    }
+    t.throws(() => network.middle.sh('ip link show t0'), undefined, 'the tap that it made is gone');
+    t.regex(network.framekeep('verify', network.pool), /sound; \d+ frames/);
+    sw = await network.up(['xdp:p0', 'xdp:p1'], ['--pool-size', '16M']);
+    network.a.sh('ping -c 2 -i 0.2 -W 2 10.79.0.2');
+    await sw.stop();
+    network.middle.sh('ethtool -K p0 gro off');
+  });
+
+  test.serial('locked memory is limited: said by name with what grants it, and the interface is let go', (t) => {
+    const run = network.middle.sh(`FRAMEKEEP_RUN=${network.env['FRAMEKEEP_RUN']} prlimit --memlock=65536:65536 setpriv --bounding-set -ipc_lock,-sys_resource `
+      + `${process.execPath} ${program} up xdp:p0 sink:s --pool ${network.directory}/limited.pool --pool-size 16M --json 2>&1 || echo exit $?`);
+    t.regex(run, /"code":"E_UMEM_MEMLOCK"/);
+    t.regex(run, /LimitMEMLOCK/);
+    t.regex(run, /exit 1$/m);
+    t.regex(network.middle.sh('ip -d link show p0'), /promiscuity 0/);
+    t.is(statSync(`${network.directory}/limited.pool`).mode & 0o777, 0o600);
+  });
+}
