@@ -72,8 +72,8 @@ export function isMet(row: Row): boolean | undefined {
   return figure >= (row.target.atLeast ?? -Infinity) && figure <= (row.target.atMost ?? Infinity);
 }
 
-/** a / b, where there are both. */
-export const over = (a: number | undefined, b: number | undefined): number | undefined => a === undefined || b === undefined ? undefined : a / b;
+/** a / b, where there are both, and b is not 0. */
+export const over = (a: number | undefined, b: number | undefined): number | undefined => a === undefined || b === undefined || b === 0 ? undefined : a / b;
 
 /** Of what was measured; of an even number the mean of the middle two. */
 export function medianOf(numbers: readonly number[]): number {

@@ -1,10 +1,12 @@
 /** The bench starts, measures, and says so; no figure is looked at. */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { packageRoot } from '../native/index.js';
-import type { Report } from '../bench/results.js';
+import { svg, ticks } from '../bench/plot.js';
+import { cells, type Report } from '../bench/results.js';
 
 const bench = join(packageRoot(), 'dist', 'bench', 'run.js');
 
@@ -29,4 +31,35 @@ test('bench names what it does not know', (t) => {
   const { status, stderr } = spawnSync(process.execPath, [bench, 'fabrics'], { encoding: 'utf8' });
   t.is(status, 2);
   t.regex(stderr, /there is no case 'fabrics'; there are fabric, /);
+});
+
+test('interrupted, the bench prints what it has', async (t) => {
+  const child = spawn(process.execPath, [bench, 'fabric-commit', '--rounds', '50', '--quick'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  t.teardown(() => child.kill('SIGKILL'));
+  let stdout = '', stderr = '';
+  child.stdout.on('data', (text) => { stdout += text; });
+  child.stderr.on('data', (text) => { stderr += text; });
+  while (!stderr.includes('round 2 of 50')) await once(child.stderr, 'data');
+  child.kill('SIGINT');
+  const [code] = await once(child, 'close');
+  t.is(code, 130);
+  t.regex(stdout, /commit before forward, of after .* [0-9.]+ M frames\/s/);
+});
+
+test('a row says whether its target was met, of its ratio first', (t) => {
+  t.deepEqual(cells({ what: 'a', ratio: 0.5, value: 3, unit: 'M', target: { atLeast: 0.7 } }), ['a', '≥ 0.70', '0.50', '3.00 M', 'MISSED']);
+  t.deepEqual(cells({ what: 'b', value: 3, unit: 'µs', target: { atMost: 35 } }), ['b', '≤ 35.0 µs', '', '3.00 µs', 'met']);
+  t.deepEqual(cells({ what: 'c', target: { atMost: 35 } }), ['c', '≤ 35.0', '', '–', '']);
+});
+
+test('plots have every point, within the picture, and text that is escaped', (t) => {
+  const points = [[10, 1], [1000, 25], [1e6, 7]] as const;
+  const text = svg({ name: 'x', title: 'a < b', x: { label: 'x', log: true }, y: { label: 'y' }, lines: [{ label: 'one & only', points }, { label: 'none', points: [] }] });
+  t.true(text.includes('a &lt; b') && text.includes('one &amp; only'));
+  const circles = [...text.matchAll(/<circle cx="([0-9.]+)" cy="([0-9.]+)"/g)].map(([, x, y]) => [Number(x), Number(y)]);
+  t.is(circles.length, 3);
+  for (const [x, y] of circles) t.true(x >= 0 && x <= 760 && y >= 0 && y <= 400);
+  t.true(circles[1][1] < circles[2][1] && circles[2][1] < circles[0][1], 'higher is more');
+  t.deepEqual(ticks(25), [0, 5, 10, 15, 20, 25]);
+  t.deepEqual(ticks(1.1), [0, 0.25, 0.5, 0.75, 1, 1.25]);
 });

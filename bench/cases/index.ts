@@ -2,6 +2,7 @@
 import type { Case } from '../case.js';
 import { fabric } from './fabric.js';
 import { fabricKept } from './fabric_kept.js';
+import { fabricDma } from './fabric_dma.js';
 import { fabricFilter } from './fabric_filter.js';
 import { fabricCommit } from './fabric_commit.js';
 import { growth } from './growth.js';
@@ -14,6 +15,6 @@ import { xdpSaturated } from './xdp_saturated.js';
 import { xdpTcp } from './xdp_tcp.js';
 
 export const CASES: readonly Case[] = [
-  fabric, fabricKept, fabricFilter, fabricCommit, growth,
+  fabric, fabricKept, fabricFilter, fabricCommit, fabricDma, growth,
   xdpSaturated, xdpLossless, xdpTcp, xdpLatency, xdpIdle, storage, soak,
 ];

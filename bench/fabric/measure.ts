@@ -11,7 +11,9 @@ const worker = fileURLToPath(new URL('worker.js', import.meta.url));
 export function optionsFor(settings: Settings, wanted: Partial<FabricOptions>): FabricOptions {
   const pinned = availableParallelism() >= 2 ? {} : { cpu: -1, sourceCpu: -1 };
   const quick = settings.quick ? { warmSeconds: 0.15, seconds: 0.15, poolBytes: 64 * 1024 ** 2 } : {};
-  return { ...FABRIC, ...pinned, seconds: settings.set('seconds', FABRIC.seconds), ...wanted, ...quick };
+  // Longer for large pools: a log that is full replaces records, and that is what is measured.
+  const warmSeconds = Math.max(FABRIC.warmSeconds, (wanted.poolBytes ?? FABRIC.poolBytes) / 2048 / 3e6);
+  return { ...FABRIC, ...pinned, warmSeconds, seconds: settings.set('seconds', FABRIC.seconds), ...wanted, ...quick };
 }
 
 export function typescript(name: string, settings: Settings, wanted: Partial<FabricOptions>): Contestant {
