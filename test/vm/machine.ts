@@ -62,6 +62,9 @@ export class Machine {
       ...ports.flatMap((name, i) => ['-chardev', `file,id=port${i},path=${join(directory, name)}`, '-device', `virtserialport,chardev=port${i},name=${name}`]),
     ];
     this.child = spawn(programPath('qemu-system-x86_64')!, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    const withUs = (): void => { this.child.kill('SIGKILL'); };
+    process.once('exit', withUs);
+    this.child.once('exit', () => { process.off('exit', withUs); });
     this.child.stderr!.on('data', (text) => { this.stderr += text; });
   }
 

@@ -32,6 +32,7 @@ async function one(rig: Rig, { run, ...what }: Plan): Promise<void> {
   } finally { await trial.end(); }
 }
 
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => { process.exit(130); });  // the machines end with this process
 try {
   needPrograms(say);
   const found = kernel(say), rig: Rig = { kernel: found, initramfs: initramfs(found), disks: [baseImage(say), projectImage(directory)] };
