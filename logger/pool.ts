@@ -26,6 +26,8 @@ export interface CreateOptions extends Omit<GeometryOptions, 'bytes' | 'alignmen
 export interface OpenOptions {
   /** Open for the switch: takes the lock. Otherwise read-only, beside a running switch if there is one. */
   readonly writable?: boolean;
+  /** Another thread of the process that has it open, and its lock: takes none. With `writable`. */
+  readonly joins?: boolean;
   /** Create it when it is not there (or is a blank device or empty file). Only with `writable`. */
   readonly create?: CreateOptions;
   /** What the operator says it survives, against what was detected. */
@@ -70,7 +72,7 @@ export class Pool {
     if (writable && options.create !== undefined && !existsSync(path)) create(path, { ...options.create, durability: options.durability });
     const fd = openFile(path, writable);
     try {
-      if (writable && !lockFile(fd)) throw locked(path);
+      if (writable && options.joins !== true && !lockFile(fd)) throw locked(path);
       let medium = detectMedium(fd, path);
       if (options.durability !== undefined) medium = forceDurability(medium, options.durability);
       let found = examine(fd, path, medium);
@@ -90,7 +92,7 @@ export class Pool {
           'nothing can be read from it');
       }
       const pool = new Pool(path, fd, found.geometry, medium, writable, bytes, found.findings);
-      if (writable) pool.repairSuperblock(found.damaged);
+      if (writable && options.joins !== true) pool.repairSuperblock(found.damaged);
       return pool;
     } catch (error) {
       closeSync(fd);

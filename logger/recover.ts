@@ -52,7 +52,8 @@ export function recover(pool: Pool): Recovery {
   return { boots, lanes, lastBoot };
 }
 
-function recoverLane(pool: Pool, number: number, boots: readonly Boot[]): { lane: LaneRecovery; lastBoot: number } {
+/** One lane by itself: for a thread that continues it, of a pool whose run has begun. */
+export function recoverLane(pool: Pool, number: number, boots: readonly Boot[] = pool.boots()): { lane: LaneRecovery; lastBoot: number } {
   const { geometry } = pool, lane = geometry.lanes[number], { slots } = lane;
   const state = new Uint8Array(slots);
   indexScan(pool.head, lane.indexOffset, pool.buffers, 0, slots, Math.log2(geometry.chunk), geometry.buffers, recordSeed(geometry.uuid, number), state);

@@ -178,8 +178,10 @@ export interface XdpPort {
 }
 
 export interface XdpOpenOptions extends Omit<XdpSocketOptions, 'queue' | 'mode'> {
-  /** How many queues get a socket, from 0. */
+  /** How many queues may get a socket, from 0. */
   queues: number;
+  /** Which of them get one here; by default all. */
+  take?: readonly number[];
   /** In this order; by default all three, fastest first. */
   ways?: readonly XdpWay[];
 }
@@ -211,7 +213,7 @@ function openWay(options: XdpOpenOptions, way: XdpWay): { attachment: XdpAttachm
   const attachment = xdpAttach({ ...options, mode: way === 'generic copy' ? 'generic' : 'native' });
   const sockets: XdpSocket[] = [];
   try {
-    for (let queue = 0; queue < options.queues; queue++) {
+    for (const queue of options.take ?? Array.from({ length: options.queues }, (_, q) => q)) {
       const shareWith = sockets[0] ?? options.shareWith;
       sockets.push(xdpSocket({ ...options, queue, mode: way === 'native zero-copy' ? 'zerocopy' : 'copy', ...(shareWith && { shareWith }) }));
     }

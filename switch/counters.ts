@@ -2,13 +2,16 @@
  * Counters as shared memory: a small file that the data plane alone writes and anybody may read, also after the switch
  * died. f64 each: exact to 2^53, so that nothing wraps silently; an aligned 8-byte store is never seen half.
  *
- *   0       header: magic "FKCOUNT1", u32 version, u32 pid, f64 start (s since 1970), name (64), pool path (256)
- *   4096    GLOBAL counters (64 × f64)
- *   8192    port p at 8192 + p × 2048: u32 state, u32 reserved, spec (120), note (128), then PORT counters (128 × f64) from +256
+ *   0       header: magic "FKCOUNT1", u32 version, u32 pid, f64 start (s since 1970), u32 workers, u32 reserved, name (64), pool path (256)
+ *   4096    worker w's GLOBAL counters (64 × f64) at 4096 + w × 512
+ *   8192    worker w's port p at 8192 + (w × 64 + p) × 2048: u32 state, u32 reserved, spec (120), note (128), then PORT counters (128 × f64) from +256
+ *
+ * Each data-plane thread (worker) writes its own, so that no two add to one number; what a port received is the sum over the
+ * workers. State, spec and note are worker 0's.
  *
  * For every port:  received = forwarded + flooded + Σ dropped(reason)     seen by the selection = kept + notSelected + lost
  */
-import { closeSync, existsSync, ftruncateSync, openSync, renameSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, ftruncateSync, openSync, readSync, renameSync } from 'node:fs';
 import { FramekeepError, mapFile, unmap, type Mapping } from '../native/index.js';
 import { DROP_REASONS, getText, MAX_PORTS, putText, type PortTotals } from '../logger/format.js';
 
@@ -32,27 +35,39 @@ export const PORT = {
 export const PORT_UNUSED = 0, PORT_UP = 1, PORT_DOWN = 2, PORT_GONE = 3, PORT_REMOVED = 4, PORT_DISABLED = 5;
 export const PORT_STATES = ['unused', 'up', 'down', 'gone', 'removed', 'disabled'] as const;
 
-const MAGIC = 'FKCOUNT1', PORTS_AT = 8192, PORT_BYTES = 2048, PORT_COUNTERS = 256;
-const BYTES = PORTS_AT + MAX_PORTS * PORT_BYTES;
+/** Data-plane threads a switch may have: their GLOBAL counters share a page. */
+export const MAX_WORKERS = 8;
+// What is not a sum over the workers is worker 0's, or the most that one has.
+const OF_FIRST = new Set<string>(['heartbeat', 'fdbEntries', 'frozen', 'boot', 'stopped']), MOST_OF = new Set<string>(['maxBatch']);
+
+const MAGIC = 'FKCOUNT1', WORKERS_AT = 24, GLOBAL_AT = 4096, GLOBAL_BYTES = 512, PORTS_AT = 8192, PORT_BYTES = 2048, PORT_COUNTERS = 256;
+const bytesFor = (workers: number): number => PORTS_AT + workers * MAX_PORTS * PORT_BYTES;
 
 export class Counters {
+  /** Of this worker. */
   readonly global: Float64Array;
   private readonly mapping: Mapping;
-  private readonly ports: readonly Float64Array[];
+  private readonly worker: number;
+  /** By worker, then port. */
+  private readonly ports: readonly (readonly Float64Array[])[];
+  private readonly globals: readonly Float64Array[];
 
-  private constructor(mapping: Mapping) {
+  private constructor(mapping: Mapping, workers: number, worker: number) {
     this.mapping = mapping;
-    const buffer = mapping.segments[0];
-    this.global = new Float64Array(buffer, 4096, 64);
-    this.ports = Array.from({ length: MAX_PORTS }, (_, p) => new Float64Array(buffer, PORTS_AT + p * PORT_BYTES + PORT_COUNTERS, 128));
+    this.worker = worker;
+    const buffer = mapping.segments[0], all = Array.from({ length: workers }, (_, w) => w);
+    this.globals = all.map((w) => new Float64Array(buffer, GLOBAL_AT + w * GLOBAL_BYTES, GLOBAL_BYTES / 8));
+    this.global = this.globals[worker];
+    this.ports = all.map((w) => Array.from({ length: MAX_PORTS }, (_, p) => new Float64Array(buffer, PORTS_AT + (w * MAX_PORTS + p) * PORT_BYTES + PORT_COUNTERS, 128)));
   }
 
   /** A new file in place of an old one (whose readers keep what they have). */
-  static create(path: string, about: { pid: number; startSeconds: number; name: string; pool: string }): Counters {
+  static create(path: string, about: { pid: number; startSeconds: number; name: string; pool: string; workers?: number }): Counters {
+    const { workers = 1 } = about, size = bytesFor(workers);
     const half = `${path}.${about.pid}.new`;
     const fd = openSync(half, 'w+', 0o600);
-    ftruncateSync(fd, BYTES);
-    const mapping = mapFile(fd, BYTES, { writable: true });
+    ftruncateSync(fd, size);
+    const mapping = mapFile(fd, size, { writable: true });
     closeSync(fd);
     const bytes = new Uint8Array(mapping.segments[0]), view = new DataView(mapping.segments[0]);
     putText(bytes, 32, 64, about.name);
@@ -60,24 +75,34 @@ export class Counters {
     view.setUint32(8, 1, true);
     view.setUint32(12, about.pid, true);
     view.setFloat64(16, about.startSeconds, true);
+    view.setUint32(WORKERS_AT, workers, true);
     putText(bytes, 0, 8, MAGIC);
     renameSync(half, path);
-    return new Counters(mapping);
+    return new Counters(mapping, workers, 0);
   }
 
-  /** @throws FramekeepError E_COUNTERS when there are none or they are not ours */
-  static open(path: string, writable = false): Counters {
+  /**
+   * @param worker whose counters `global` and `port` are
+   * @throws FramekeepError E_COUNTERS when there are none or they are not ours
+   */
+  static open(path: string, writable = false, worker = 0): Counters {
     if (!existsSync(path)) throw new FramekeepError('E_COUNTERS', `there are no counters at ${path}`, 'is the switch of that name running?');
     const fd = openSync(path, writable ? 'r+' : 'r');
     try {
-      const mapping = mapFile(fd, BYTES, { writable });
-      const counters = new Counters(mapping);
-      if (getText(new Uint8Array(mapping.segments[0]), 0, 8) !== MAGIC) throw new FramekeepError('E_COUNTERS', `${path} holds no counters`, 'name a switch of this version');
-      return counters;
+      const head = Buffer.alloc(32), read = readSync(fd, head, 0, 32, 0), workers = head.readUInt32LE(WORKERS_AT);
+      if (read < 32 || head.toString('latin1', 0, 8) !== MAGIC || workers < 1 || workers > MAX_WORKERS || fstatSync(fd).size < bytesFor(workers)) {
+        throw new FramekeepError('E_COUNTERS', `${path} holds no counters`, 'name a switch of this version');
+      }
+      return new Counters(mapFile(fd, bytesFor(workers), { writable }), workers, worker);
     } finally { closeSync(fd); }
   }
 
-  port(id: number): Float64Array { return this.ports[id]; }
+  port(id: number): Float64Array { return this.ports[this.worker][id]; }
+
+  /** Of a new port: every worker begins with zeros. */
+  clearPort(id: number): void {
+    for (const ports of this.ports) ports[id].fill(0);
+  }
 
   describePort(id: number, state: number, spec: string, note: string): void {
     const bytes = new Uint8Array(this.mapping.segments[0]), at = PORTS_AT + id * PORT_BYTES;
@@ -98,7 +123,7 @@ export class Counters {
     for (let id = 0; id < MAX_PORTS; id++) {
       const at = PORTS_AT + id * PORT_BYTES, state = view.getUint32(at, true);
       if (state === PORT_UNUSED) continue;
-      const c = this.ports[id];
+      const c = this.summed(id);
       const value = (key: keyof typeof PORT): number => c[PORT[key]];
       ports.push({
         id, state: PORT_STATES[state] ?? 'unused', spec: getText(bytes, at + 8, 120), note: getText(bytes, at + 128, 128),
@@ -108,19 +133,31 @@ export class Counters {
     }
     return {
       name: getText(bytes, 32, 64), pool: getText(bytes, 96, 256), pid: view.getUint32(12, true), startSeconds: view.getFloat64(16, true),
-      global: Object.fromEntries(Object.entries(GLOBAL).map(([key, i]) => [key, this.global[i]])) as Record<keyof typeof GLOBAL, number>,
+      global: Object.fromEntries(Object.entries(GLOBAL).map(([key, i]) => [key, this.globalOf(key, i)])) as Record<keyof typeof GLOBAL, number>,
       ports,
     };
   }
 
   /** What a pool's checkpoint says of each port, by number. */
   totals(): PortTotals[] {
-    return this.ports.map((c) => ({
+    return Array.from({ length: MAX_PORTS }, (_, id) => this.summed(id)).map((c) => ({
       received: c[PORT.received], dropped: sumDropped(c), kept: c[PORT.kept], notSelected: c[PORT.notSelected], lost: c[PORT.lost],
     }));
   }
 
   close(): void { unmap(this.mapping); }
+
+  private summed(id: number): Float64Array {
+    if (this.ports.length === 1) return this.ports[0][id];
+    const sum = new Float64Array(128);
+    for (const ports of this.ports) for (let i = 0; i < sum.length; i++) sum[i] += ports[id][i];
+    return sum;
+  }
+
+  private globalOf(key: string, i: number): number {
+    const each = this.globals.map((g) => g[i]);
+    return OF_FIRST.has(key) ? each[0] : MOST_OF.has(key) ? Math.max(...each) : each.reduce((a, b) => a + b, 0);
+  }
 }
 
 type PortCounters = { readonly [K in Exclude<keyof typeof PORT, 'dropped'>]: number };

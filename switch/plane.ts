@@ -20,6 +20,7 @@ import { ASK, ASK_CHECKSUMS, ASK_STAMPED, Burst, BURST, FLOOD, MEASURED, SEVERAL
 import { GLOBAL, PORT, type Counters } from './counters.js';
 import type { SwitchLogic } from './lookup/logic.js';
 import type { PortDriver } from './ports/driver.js';
+import type { Inlet } from './ports/handoff.js';
 import type { Ring, RingSet } from './ring.js';
 import type { Selection } from './selection.js';
 
@@ -59,9 +60,13 @@ export class PlanePort {
   forwarding = true;
   /** Off: nothing that comes in here is kept. */
   keeping = true;
+  /** It was said that the port is gone. */
+  lost = false;
   /** The frames of the burst in hand that go out here, in order: their places in the burst. */
   readonly list = new Uint8Array(BURST);
   listed = 0;
+  /** Where other workers hand over what they send here. */
+  inlets: Inlet[] = [];
 
   constructor(id: number, driver: PortDriver, buffers: number, counters: Float64Array) {
     this.id = id;
@@ -117,20 +122,33 @@ export class Plane {
 
   /** Forgets the port; its driver is closed, so that nothing reads or writes its rings any more. */
   removePort(id: number): void {
+    const port = this.detachPort(id);
+    if (port !== null) this.reclaimPort(port);
+  }
+
+  /** Takes the port out of the turn and lets its rings go. Its buffers are not to be used until nobody has those rings any more. */
+  detachPort(id: number): PlanePort | null {
     const port = this.ports[id];
-    if (port === null) return;
+    if (port === null) return null;
     this.flushLog();
     port.driver.close();
+    for (const inlet of port.inlets) inlet.close();
+    port.inlets = [];
     this.ports[id] = null;
     this.portsChanged();
-    this.options.buffers.reclaim(id, port.flooded);
+    return port;
+  }
+
+  /** Takes back the buffers of a port that was detached. */
+  reclaimPort({ id, flooded }: PlanePort): void {
+    this.options.buffers.reclaim(id, flooded);
     this.options.logic.portRemoved?.(id);
     this.options.selection.forgetPort(id);
   }
 
   private portsChanged(): void {
     this.live = this.ports.filter((p) => p !== null);
-    const queues = this.live.reduce((n, p) => n + p.driver.queues.length, 0);
+    const queues = this.live.reduce((n, p) => n + (p.driver.handsOver === true ? 0 : p.driver.queues.length), 0);
     // What waits in a fill ring stays there until a frame comes, also when ports are added later. A quarter of what circulates,
     // shared among at least three: 64 ports added one by one take 0.98 of it together, so that the last still gets its share.
     this.fillTarget = Math.max(1, Math.floor(this.circulating() / 4 / Math.max(queues, 3)));
@@ -154,6 +172,7 @@ export class Plane {
     for (let p = 0; p < this.live.length; p++) {
       const port = this.live[p];
       this.complete(port);
+      for (let k = 0; k < port.inlets.length; k++) handled += this.admit(port, port.inlets[k]);
       if (this.held) continue;
       port.driver.receive(this.now);
       const { queues } = port.driver;
@@ -334,8 +353,10 @@ export class Plane {
   private send(port: PlanePort): void {
     const { tx } = port, n = (tx.next - port.published) >>> 0;
     if (n > 0) {
-      port.counters[PORT.sent] += n;
-      port.counters[PORT.sentBytes] += port.unpublishedBytes;
+      if (port.driver.handsOver !== true) {
+        port.counters[PORT.sent] += n;
+        port.counters[PORT.sentBytes] += port.unpublishedBytes;
+      }
       port.unpublishedBytes = 0;
       port.published = tx.next;
       tx.publish();
@@ -349,10 +370,11 @@ export class Plane {
   private complete(port: PlanePort): void {
     const ring = port.driver.queues[0].completion, n = ring.available();
     if (n === 0) return;
-    const { words, mask, entries } = ring, { chunkShift } = this, { buffers } = this.options, { with: has, holds, free, first, checker } = buffers, { flooded } = port;
+    const { words, mask, entries } = ring, { chunkShift } = this, { buffers } = this.options, { with: has, holds, free, first, count, checker } = buffers, { flooded, inlets } = port;
     let { freeCount } = buffers, at = ring.next;
     for (let i = 0; i < n; i++, at++) {
       const e = entries + ((at & mask) << 1), b = (((words[e + 1] << (32 - chunkShift)) | (words[e] >>> chunkShift)) >>> 0) - first;
+      if (b >>> 0 >= count) { this.giveBack(port, b + first, words[e], words[e + 1]); continue; }
       if (has[b] === WITH_SEVERAL) flooded[b] = 0; else has[b] = 0;
       if (checker !== null) checker.expect(b + first, 'HELD');
       if (--holds[b] !== 0) continue;
@@ -362,6 +384,43 @@ export class Plane {
     buffers.freeCount = freeCount;
     ring.next = at >>> 0;
     ring.publish();
+    for (let k = 0; k < inlets.length; k++) inlets[k].handBack();
+  }
+
+  /** Another worker's buffer was sent. */
+  private giveBack({ inlets }: PlanePort, buffer: number, low: number, high: number): void {
+    for (let k = 0; k < inlets.length; k++) {
+      const inlet = inlets[k];
+      if (buffer < inlet.firstBuffer || buffer >= inlet.endBuffer) continue;
+      inlet.returns.pushAddress(low, high);
+      inlet.inFlight--;
+    }
+  }
+
+  /** Whether another worker has handed over what could be sent now: not the time to sleep. */
+  hasInlet(): boolean {
+    for (const { inlets, tx, spare } of this.live) {
+      if (inlets.some((inlet) => inlet.available() > 0) && tx.room(spare) >= spare) return true;
+    }
+    return false;
+  }
+
+  /** Puts what another worker hands over for this port onto its TX ring, as far as there is room. @returns how many frames */
+  private admit(port: PlanePort, inlet: Inlet): number {
+    const waiting = inlet.available();
+    if (waiting <= 0) return 0;
+    const { tx, spare } = port, { frames } = inlet, room = tx.room(waiting + spare - 1) - spare + 1, n = Math.min(waiting, room);
+    if (n <= 0) return 0;
+    const from = frames.words;
+    for (let i = 0; i < n; i++) {
+      const d = frames.at(frames.next + i);
+      tx.pushDescriptor(from[d], from[d + 1], from[d + 2]);
+      port.unpublishedBytes += from[d + 2];
+    }
+    frames.next = (frames.next + n) >>> 0;
+    frames.publish();
+    inlet.inFlight += n;
+    return n;
   }
 
   /** Gives a queue buffers to receive into. */

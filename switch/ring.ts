@@ -122,6 +122,10 @@ export interface RingSet {
   readonly completion: Ring;
 }
 
+/** A ring that has no entries, for what a port does not do. */
+export const emptyRing = (produces: boolean, entryWords: 2 | 4): Ring =>
+  new Ring({ buffer: new ArrayBuffer(16), producer: 0, consumer: 4, flags: 8, entries: 16, size: 0 }, produces, entryWords);
+
 const STRIDE_HEAD = 192;  // native/src/soft_rings.h
 
 /** Four rings in plain memory, and both sides' views of them, for ports that no kernel fills. */

@@ -10,19 +10,19 @@
 import { EventEmitter } from 'node:events';
 import { closeSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
-import { closeFd, eventCreate, eventSignal, FramekeepError, packageRoot, type Capability, type Durability } from '../native/index.js';
+import { FramekeepError, packageRoot, type Capability, type Durability } from '../native/index.js';
 import { compileFilter } from '../logger/filter/index.js';
 import type { CreateOptions } from '../logger/pool.js';
 import { describeKeep, type KeepPort, type KeepState, type PortInfo, type Status } from './control/protocol.js';
 import { Counters, type CountersSnapshot } from './counters.js';
 import { entriesOf, keyOf, type FdbEntry } from './fdb.js';
-import type { Answer, FdbShown, KeepPolicy, PortOpened, Request, Started, SwitchEvent, ThreadOptions, WireError } from './messages.js';
+import type { FdbShown, KeepPolicy, PortOpened, Started, SwitchEvent } from './messages.js';
 import { labelOf, parsePortSpec, type PortSpec } from './ports/spec.js';
 import { preparePort, restoreLeftovers, type Prepared, type PrepareOptions } from './ports/prepare.js';
 import { giveUpPrivileges } from './privileges.js';
 import { claimName, countersPath } from './run_directory.js';
 import { CountersWatch } from './watch.js';
+import { Workers } from './workers.js';
 
 export interface SwitchOptions {
   /** Lower-case letters, digits, `-`, `_`, `.`; one running switch a name. */
@@ -56,7 +56,9 @@ export interface SwitchOptions {
   readonly checked?: boolean;
   /** Take no frame until `begin()`: so that all ports are there when traffic begins. */
   readonly held?: boolean;
-  /** CPU that the data plane stays on. */
+  /** Data-plane threads, each with a lane of the pool: no more than it has. A pool that has to be created gets as many. Default 1. */
+  readonly workers?: number;
+  /** CPU that the data plane stays on; further threads on the next ones. */
   readonly cpu?: number;
   /** Take interfaces that carry the default route. */
   readonly force?: boolean;
@@ -78,7 +80,6 @@ interface Events { event: [SwitchEvent]; failed: [FramekeepError]; stopping: [];
 const WATCH_MS = 1000;
 /** Slots of the forwarding table that the data plane copies at a time (some 30 µs), and for one page. */
 const FDB_SLICE = 4096, FDB_SLICES = 8;
-interface Pending { resolve(value: unknown): void; reject(error: Error): void }
 
 export class Switch extends EventEmitter<Events> {
   readonly name: string;
@@ -86,13 +87,10 @@ export class Switch extends EventEmitter<Events> {
   readonly started: Started;
   /** What a crashed predecessor left on interfaces, and was put back. */
   readonly leftovers: readonly string[];
-  private readonly worker: Worker;
-  private readonly wakeFd: number;
+  private readonly workers: Workers;
   private readonly lockFd: number;
-  private readonly waiting: Int32Array;
   private readonly counters: Counters;
   private options: SwitchOptions;
-  private readonly pending: Map<number, Pending>;
   private readonly prepared = new Map<number, Prepared>();
   /** What is kept from now on. */
   private keep: Required<KeepChange>;
@@ -102,7 +100,6 @@ export class Switch extends EventEmitter<Events> {
   private frozen = false;
   private keepingStopped: string | null = null;
   private sealed = false;
-  private nextId = 1;
   private readonly ended: Promise<void>;
   /** The last counters, once the data plane has ended. */
   private last: CountersSnapshot | undefined;
@@ -114,66 +111,41 @@ export class Switch extends EventEmitter<Events> {
     const { directory, lockFd } = claimName(name);
     const leftovers = restoreLeftovers(directory);
     const path = countersPath(directory);
-    const counters = Counters.create(path, { pid: process.pid, startSeconds: Date.now() / 1000, name, pool: options.pool });
-    const wakeFd = eventCreate();
-    const waiting = new SharedArrayBuffer(4);
-    const workerData: ThreadOptions = {
-      name, pool: options.pool, create: options.create ?? { bytes: 256 << 20 }, ...(options.durability && { durability: options.durability }),
-      countersPath: path, wakeFd, waiting, keep, snap: options.snap ?? 0,
-      commitBeforeForward: options.commitBeforeForward ?? false, logic: options.logic ?? 'learning', fdbSize: options.fdbSize ?? 65536, ageing: options.ageing ?? 300,
-      vlanAware: options.vlanAware ?? false, forwardReserved: options.forwardReserved ?? false, minFrame: options.minFrame ?? 14, maxFrame: options.maxFrame ?? 0,
-      maxBatch: options.maxBatch ?? 1024, held: options.held ?? false, checked: options.checked ?? false, ...(options.cpu !== undefined && { cpu: options.cpu }), software: software(),
-    };
-    const worker = new Worker(new URL('./thread.js', import.meta.url), { workerData });
-    const pending = new Map<number, Pending>();
+    const workers = options.workers ?? 1;
+    const counters = Counters.create(path, { pid: process.pid, startSeconds: Date.now() / 1000, name, pool: options.pool, workers });
+    let sw: Switch | undefined;
     try {
-      const started = await new Promise<Started>((resolve, reject) => {
-        worker.once('message', (m: Answer) => {
-          if (m.type === 'started') resolve(m.started);
-          else if (m.type === 'refused') reject(asError(m.error));
-        });
-        worker.once('error', reject);
-        worker.once('exit', () => reject(new FramekeepError('E_INTERNAL', 'the data-plane thread ended before it began', 'please report this')));
+      const plane = await Workers.start({
+        name, pool: options.pool, create: { lanes: workers, ...options.create ?? { bytes: 256 << 20 } }, ...(options.durability && { durability: options.durability }),
+        countersPath: path, workers, keep, snap: options.snap ?? 0,
+        commitBeforeForward: options.commitBeforeForward ?? false, logic: options.logic ?? 'learning', fdbSize: options.fdbSize ?? 65536, ageing: options.ageing ?? 300,
+        vlanAware: options.vlanAware ?? false, forwardReserved: options.forwardReserved ?? false, minFrame: options.minFrame ?? 14, maxFrame: options.maxFrame ?? 0,
+        maxBatch: options.maxBatch ?? 1024, held: options.held ?? false, checked: options.checked ?? false, ...(options.cpu !== undefined && { cpu: options.cpu }), software: software(),
+      }, {
+        event: (event) => sw?.hear(event), gone: (id) => void sw?.release(id), ended: (failure) => void sw?.cleanUp(failure),
       });
-      return new Switch(name, directory, started, leftovers, worker, wakeFd, lockFd, new Int32Array(waiting), counters, options, pending);
+      return sw = new Switch(name, directory, leftovers, plane, lockFd, counters, options);
     } catch (error) {
-      await worker.terminate();
       counters.close();
-      closeFd(wakeFd);
       closeSync(lockFd);
       throw error;
     }
   }
 
-  private constructor(name: string, directory: string, started: Started, leftovers: readonly string[], worker: Worker, wakeFd: number, lockFd: number,
-    waiting: Int32Array, counters: Counters, options: SwitchOptions, pending: Map<number, Pending>) {
+  private constructor(name: string, directory: string, leftovers: readonly string[], workers: Workers, lockFd: number, counters: Counters, options: SwitchOptions) {
     super();
     this.name = name;
     this.directory = directory;
-    this.started = started;
+    this.started = workers.started;
     this.leftovers = leftovers;
-    this.worker = worker;
-    this.wakeFd = wakeFd;
+    this.workers = workers;
     this.lockFd = lockFd;
-    this.waiting = waiting;
     this.counters = counters;
     this.options = options;
     this.keep = keepOf(options);
-    this.pending = pending;
     const watch = new CountersWatch();
     this.watch = setInterval(() => { for (const event of watch.look(this.stats(), performance.now() / 1000)) this.emit('event', event); }, WATCH_MS).unref();
-    let failure: FramekeepError | undefined;
-    worker.on('message', (m: Answer) => this.hear(m, (error) => { failure = error; }));
-    worker.on('error', (error) => { failure = new FramekeepError('E_INTERNAL', `the data plane failed: ${error.stack ?? error.message}`, 'what was kept is safe; please report this'); });
-    this.ended = new Promise((resolve) => {
-      worker.once('exit', () => {
-        void this.cleanUp().then(() => {
-          if (failure !== undefined) this.emit('failed', failure);
-          this.emit('stopped');
-          resolve();
-        });
-      });
-    });
+    this.ended = new Promise((resolve) => this.once('stopped', resolve));
   }
 
   /**
@@ -187,13 +159,10 @@ export class Switch extends EventEmitter<Events> {
     const prepared = await preparePort(spec, prepare);
     const keep = this.keep.ports.find((k) => names(k, labelOf(spec), spec));
     try {
-      const opened = await this.ask<PortOpened>({
-        type: 'add-port',
-        port: { ...prepared.request, ...(keep && { keep: { received: keep.direction !== 'out', sent: keep.direction !== 'in' } }) },
-      });
+      const opened = await this.workers.addPort({ ...prepared.request, ...(keep && { keep: { received: keep.direction !== 'out', sent: keep.direction !== 'in' } }) });
       this.prepared.set(opened.id, prepared);
       this.emit('event', { kind: 'port-added', port: opened.id, spec: opened.spec, text: `added: ${opened.note}` });
-      prepared.onGone(() => void this.ask({ type: 'remove-port', id: opened.id, gone: 'its helper process ended' }).catch(() => undefined));
+      prepared.onGone(() => void this.workers.removePort(opened.id, 'its helper process ended').catch(() => undefined));
       return { ...opened, report: [...prepared.report, ...opened.advice] };
     } catch (error) {
       await prepared.release();
@@ -203,7 +172,7 @@ export class Switch extends EventEmitter<Events> {
 
   /** Of a switch that was started `held`: lets frames come. */
   async begin(): Promise<void> {
-    await this.ask({ type: 'hold', held: false });
+    await this.workers.askAll({ type: 'hold', held: false });
   }
 
   /**
@@ -225,7 +194,7 @@ export class Switch extends EventEmitter<Events> {
   async removePort(id: number): Promise<void> {
     this.refuseIfSealed();
     const { port } = this.portInfo(id);
-    await this.ask({ type: 'remove-port', id });
+    await this.workers.removePort(id);
     await this.release(id);
     this.emit('event', { kind: 'port-removed', port: id, spec: port, text: 'removed' });
   }
@@ -274,21 +243,21 @@ export class Switch extends EventEmitter<Events> {
       const keep = next.ports.find((k) => names(k, request.label, request));
       return keep === undefined ? [] : [{ id, received: keep.direction !== 'out', sent: keep.direction !== 'in' }];
     });
-    await this.ask({ type: 'set-keep', keep: keepPolicy(next), snap: next.snap, chosen });
+    await this.workers.askAll({ type: 'set-keep', keep: keepPolicy(next), snap: next.snap, chosen });
     this.keep = next;
     this.emit('event', { kind: 'keep-changed', text: `kept from now on: ${describeKeep(next)}` });
   }
 
   /** @param seconds 0: never. @returns whether the switching logic has a table that ages */
   async setAgeing(seconds: number): Promise<boolean> {
-    const ages = await this.ask<boolean>({ type: 'set-ageing', seconds });
+    const ages = await this.workers.askAll<boolean>({ type: 'set-ageing', seconds });
     if (ages) this.options = { ...this.options, ageing: seconds };
     return ages;
   }
 
   /** Keep nothing new: what the pool holds now stays. */
   async freeze(frozen: boolean): Promise<void> {
-    await this.ask({ type: 'freeze', frozen });
+    await this.workers.askAll({ type: 'freeze', frozen });
     if (this.frozen !== frozen) this.emit('event', frozen ? { kind: 'keeping-frozen', text: 'nothing new is kept' } : { kind: 'keeping-resumed', text: 'frames are kept again' });
     this.frozen = frozen;
   }
@@ -314,7 +283,7 @@ export class Switch extends EventEmitter<Events> {
   async fdbPage(from: number, limit: number, port = -1): Promise<{ entries: FdbEntry[]; next: number | null }> {
     const entries: FdbEntry[] = [];
     for (let slice = 0; slice < FDB_SLICES && entries.length < limit; slice++) {
-      const { words, now, ageing, slots } = await this.ask<FdbShown>({ type: 'fdb-show', from, slots: FDB_SLICE });
+      const { words, now, ageing, slots } = await this.workers.ask<FdbShown>({ type: 'fdb-show', from, slots: FDB_SLICE });
       for (const entry of entriesOf(words, now, ageing)) if (port < 0 || entry.port === port) entries.push(entry);
       from += FDB_SLICE;
       if (from >= slots) return { entries, next: null };
@@ -329,14 +298,14 @@ export class Switch extends EventEmitter<Events> {
   async addStatic(mac: string, port: number, vlan = 0): Promise<void> {
     const { low, high } = this.fdbKey(mac, vlan);
     if ((low & 1) !== 0) throw new FramekeepError('E_FDB', `${mac} is a group address: frames to it are flooded`, 'name one station');
-    if (!await this.ask<boolean>({ type: 'fdb-set', low, high, port })) {
+    if (!await this.workers.ask<boolean>({ type: 'fdb-set', low, high, port })) {
       throw new FramekeepError('E_FDB', 'the forwarding table is full', 'flush it (framekeep fdb flush), or start the switch with a larger --fdb-size');
     }
   }
 
   /** @throws FramekeepError E_FDB when there is no such entry */
   async deleteFdbEntry(mac: string, vlan = 0): Promise<void> {
-    if (!await this.ask<boolean>({ type: 'fdb-delete', ...this.fdbKey(mac, vlan) })) {
+    if (!await this.workers.ask<boolean>({ type: 'fdb-delete', ...this.fdbKey(mac, vlan) })) {
       throw new FramekeepError('E_FDB', `there is no entry for ${mac}${vlan > 0 ? ` in VLAN ${vlan}` : ''}`, 'framekeep fdb lists them');
     }
   }
@@ -355,7 +324,7 @@ export class Switch extends EventEmitter<Events> {
    */
   async setPort(id: number, change: PortChange): Promise<void> {
     const { port } = this.portInfo(id);
-    await this.ask({ type: 'set-port', id, ...change });
+    await this.workers.askAll({ type: 'set-port', id, ...change });
     const now = this.set.get(id) ?? { forwarding: true, keeping: true };
     this.set.set(id, { ...now, ...change });
     const said = [change.forwarding === undefined ? '' : change.forwarding ? 'forwards' : 'forwards nothing', change.keeping === undefined ? '' : change.keeping ? 'keeps what comes in' : 'keeps nothing'];
@@ -363,7 +332,7 @@ export class Switch extends EventEmitter<Events> {
   }
 
   /** What was learned; static entries stay. @param port its number, or -1: all. @returns how many entries went */
-  async flushFdb(port = -1): Promise<number> { return this.ask<number>({ type: 'fdb-flush', port }); }
+  async flushFdb(port = -1): Promise<number> { return this.workers.ask<number>({ type: 'fdb-flush', port }); }
 
   /** What runs here. */
   status(): Status {
@@ -382,36 +351,13 @@ export class Switch extends EventEmitter<Events> {
   /** Sends what is in flight, commits what is kept, lets interfaces go as they were found. */
   async stop(): Promise<void> {
     if (this.last === undefined) this.emit('stopping');
-    void this.ask({ type: 'stop' }).catch(() => undefined);
+    void this.workers.stop();
     await this.ended;
   }
 
-  private async ask<T = unknown>(request: Request): Promise<T> {
-    if (this.last !== undefined) throw stopped();
-    const id = this.nextId++;
-    const answer = new Promise((resolve, reject) => this.pending.set(id, { resolve, reject }));
-    this.worker.postMessage({ id, request });
-    Atomics.add(this.waiting, 0, 1);
-    eventSignal(this.wakeFd);
-    return await answer as T;
-  }
-
-  private hear(m: Answer, fail: (error: FramekeepError) => void): void {
-    if (m.type === 'event') {
-      if (m.event.kind === 'port-gone') void this.release(m.event.port);
-      if (m.event.kind === 'keeping-stopped') this.keepingStopped = m.event.text;
-      this.emit('event', m.event);
-    } else if (m.type === 'reply') this.settle(m.id)?.resolve(m.value);
-    else if (m.type === 'refused') {
-      if (m.id === 0) fail(asError(m.error));
-      else this.settle(m.id)?.reject(asError(m.error));
-    }
-  }
-
-  private settle(id: number): Pending | undefined {
-    const pending = this.pending.get(id);
-    this.pending.delete(id);
-    return pending;
+  private hear(event: SwitchEvent): void {
+    if (event.kind === 'keeping-stopped') this.keepingStopped = event.text;
+    this.emit('event', event);
   }
 
   private async release(id: number): Promise<void> {
@@ -421,17 +367,16 @@ export class Switch extends EventEmitter<Events> {
     await prepared?.release();
   }
 
-  private async cleanUp(): Promise<void> {
+  private async cleanUp(failure: FramekeepError | undefined): Promise<void> {
     this.last = this.counters.snapshot();
     clearInterval(this.watch);
-    for (const { reject } of this.pending.values()) reject(stopped());
-    this.pending.clear();
     this.counters.close();
-    closeFd(this.wakeFd);
     await Promise.allSettled([...this.prepared.values()].map((prepared) => prepared.release()));
     this.prepared.clear();
     this.emit('ending');
     closeSync(this.lockFd);  // the name is free when the interfaces are
+    if (failure !== undefined) this.emit('failed', failure);
+    this.emit('stopped');
   }
 }
 
@@ -445,7 +390,5 @@ function keepPolicy({ expression, sample, ports }: Required<KeepChange>): KeepPo
 /** Whether a `keepPorts` entry means this port: by what it is called, by its name, or as `kind:name`. */
 const names = (keep: { readonly name: string }, label: string, port: { readonly kind: string; readonly name: string }): boolean =>
   keep.name === label || keep.name === port.name || keep.name === `${port.kind}:${port.name}`;
-const stopped = (): FramekeepError => new FramekeepError('E_STOPPED', 'the switch has stopped', '');
-const asError = (e: WireError): FramekeepError => new FramekeepError(e.code, e.remedy === '' ? e.message : e.message.replace(`\n  ${e.remedy}`, ''), e.remedy);
 const version = (): string => (JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string }).version;
 const software = (): string => `framekeep ${version()}, Node ${process.versions.node}`;

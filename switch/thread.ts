@@ -1,17 +1,16 @@
-/** The data-plane thread: opens a session, says so, and runs it to its end. */
+/** A data-plane thread: opens a session, says so, and runs it to its end. */
 import { parentPort, workerData } from 'node:worker_threads';
-import type { Answer, ThreadOptions } from './messages.js';
-import { asFramekeepError } from './ports/xdp.js';
-import { Session } from './session.js';
+import { Follower } from './follower.js';
+import { Leader } from './leader.js';
+import { wireError, type Answer, type ThreadOptions } from './messages.js';
 
-const port = parentPort!;
+const port = parentPort!, options = workerData as ThreadOptions;
 try {
-  const session = await Session.open(workerData as ThreadOptions, port);
-  port.postMessage({ type: 'started', started: session.started } satisfies Answer);
+  const session = options.worker === 0 ? await Leader.open(options, port) : await Follower.open(options, port);
+  port.postMessage((session instanceof Leader ? { type: 'started', found: session.found } : { type: 'ready' }) satisfies Answer);
   session.run();
 } catch (error) {
-  const { code, message, remedy } = asFramekeepError(error);
-  port.postMessage({ type: 'refused', id: 0, error: { code, message, remedy } } satisfies Answer);
+  port.postMessage({ type: 'refused', id: 0, error: wireError(error) } satisfies Answer);
   if (!(error instanceof Error && 'code' in error)) throw error;
 } finally {
   port.close();

@@ -17,11 +17,15 @@ export interface PortContext {
   readonly maxFrame: number;
   /** Descriptors of AF_XDP sockets that are bound to this UMEM: one is enough to share it. */
   readonly xdpSockets: Set<number>;
+  /** How many workers share a port's queues among them; 1 by default. */
+  readonly workers?: number;
 }
 
 export interface PortDriver {
   /** One a queue; frames are sent on the first. */
   readonly queues: readonly RingSet[];
+  /** Another worker owns the port, receives there, and counts what it sends (ports/handoff.ts). */
+  readonly handsOver?: boolean;
   /** Whether eight bytes before a frame hold the driver's time stamp (ns, CLOCK_MONOTONIC). */
   readonly stamped: boolean;
   /** Whether frames may come with checksums that the sender left to the NIC. */
