@@ -80,6 +80,8 @@ export interface UpOptions extends CommonOptions, KeepOptions {
   minFrame: number;
   /** The switch's name: lower-case letters, digits, `-`, `_`, `.`. */
   name: string;
+  /** Data-plane threads. */
+  workers: number;
   /** Take an interface that carries the default route. */
   force: boolean;
   /** Give up every privilege once the ports are open; no port is added or removed later. */

@@ -105,6 +105,7 @@ export const COMMANDS: readonly CommandEntry[] = [
       { long: 'forward-reserved', group: 'Switching:', help: 'forward 01:80:C2:00:00:00-0F, which 802.1D reserves' },
       { long: 'max-frame', value: v.integer('BYTES', 60, 65535), fallback: 1522, group: 'Switching:', help: 'drop longer frames (length without FCS)' },
       { long: 'min-frame', value: v.integer('BYTES', 14, 1514), fallback: 14, group: 'Switching:', help: 'drop shorter frames (length without FCS)' },
+      { long: 'workers', value: v.integer('N', 1, 8), fallback: 1, group: 'Running:', help: 'data-plane threads, each with a lane of the pool and its share of an interface\'s queues' },
       { long: 'force', group: 'Running:', help: 'take an interface that carries the default route' },
       { long: 'sealed', group: 'Running:', help: 'give up every privilege once the ports are open; ports stay as they are' },
       { long: 'keep-privileges', group: 'Running:', help: 'give up none (default: all but what opening ports takes)' },

@@ -36,7 +36,7 @@ async function start(options: UpOptions): Promise<{ sw: Switch; ports: SwitchPor
     ...(options.durability !== undefined && { durability: options.durability }),
     keep: options.keep, sample: options.sample, snap: options.snap, keepPorts: options.keepPorts, commitBeforeForward: options.commitBeforeForward,
     logic: options.logic, fdbSize: options.fdbSize, ageing: options.ageing, vlanAware: options.vlanAware, forwardReserved: options.forwardReserved,
-    minFrame: options.minFrame, maxFrame: options.maxFrame, force: options.force,
+    minFrame: options.minFrame, maxFrame: options.maxFrame, workers: options.workers, force: options.force,
   });
   const ports: SwitchPort[] = [];
   let privileges: readonly string[] | undefined;

@@ -52,7 +52,7 @@ export class Leader extends Session {
     this.beginBoot(this.idleLanes);
     this.links = openLinks();
     this.counters.global[GLOBAL.boot] = boot;
-    this.found = { started: startedOf(pool, boot, recovery), lanes: pool.geometry.lanes, begun: { boot, umemFd } };
+    this.found = { started: startedOf(pool, boot, recovery, options.workers), lanes: pool.geometry.lanes, begun: { boot, umemFd } };
     this.rebuildPoll();
   }
 
@@ -269,10 +269,13 @@ function kernelBootId(): Uint8Array {
   return Uint8Array.from(Buffer.from(hex, 'hex'));
 }
 
-function startedOf(pool: Pool, boot: number, { lanes }: Recovery): Started {
+function startedOf(pool: Pool, boot: number, { lanes }: Recovery, workers: number): Started {
   const { medium, geometry } = pool, sum = (of: (lane: Recovery['lanes'][number]) => number): number => lanes.reduce((n, lane) => n + of(lane), 0);
   return {
     boot, medium: medium.kind, promise: medium.promise, durability: medium.durability, zeroCopy: medium.zeroCopy, slots: geometry.lanes.reduce((n, l) => n + l.slots, 0), chunk: geometry.chunk,
-    recovered: sum((l) => l.valid), gaps: sum((l) => l.gaps.length), torn: sum((l) => l.torn), findings: pool.findings, lanes: lanes.length,
+    recovered: sum((l) => l.valid), gaps: sum((l) => l.gaps.length), torn: sum((l) => l.torn), findings: [...pool.findings, ...(workers > lanes.length ? [tooFewLanes(lanes.length, workers)] : [])], lanes: lanes.length,
   };
 }
+
+const tooFewLanes = (lanes: number, workers: number): string =>
+  `it has ${lanes} ${lanes === 1 ? 'lane' : 'lanes'}, so that ${lanes} of ${workers} workers run; a new pool gets as many lanes as workers are asked for`;

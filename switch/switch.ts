@@ -64,7 +64,7 @@ export interface SwitchOptions {
   readonly force?: boolean;
 }
 
-export interface SwitchPort extends PortOpened {
+export interface SwitchPort extends Omit<PortOpened, 'share'> {
   /** What was found, and done to the interface, for people. */
   readonly report: readonly string[];
 }

@@ -85,7 +85,7 @@ export class Workers {
     return answer;
   }
 
-  addPort(port: PortRequest): Promise<PortOpened> {
+  addPort(port: PortRequest): Promise<Omit<PortOpened, 'share'>> {
     return this.inTurn(async () => {
       const owner = this.ownerOf(port), places = this.all.filter((w) => w !== owner).map((w) => this.placeOf(w.number, owner.number));
       const placesOf = (worker: PlaneWorker): HandoffPlace[] => worker === owner ? places : places.filter((place) => place.from === worker.number);
@@ -97,7 +97,8 @@ export class Workers {
         for (const worker of this.all.slice(1)) {
           await worker.ask({ type: 'attach-port', id: opened.id, spec: opened.spec, port, places: placesOf(worker), share: opened.share });
         }
-        return opened;
+        const { share: _, ...rest } = opened;
+        return rest;
       } catch (error) {
         if (opened !== undefined) await this.remove(opened.id, undefined).catch(() => undefined);
         else { await owner.ask({ type: 'discard-port' }).catch(() => undefined); close(places); }

@@ -65,6 +65,7 @@ test.serial('a pool with fewer lanes than workers gets as many workers as it has
     for (const end = Date.now() + 10_000; sw.stats().ports[id].kept < 100 && Date.now() < end;) await after(10);
     t.is(sw.stats().ports[id].kept, 100);
     t.is(sw.started.lanes, 1);
+    t.regex(sw.started.findings.join(), workers === 1 ? /^$/ : /1 lane, so that 1 of 3 workers run/);
     await sw.stop();
   }
   t.is(Pool.open(pool).geometry.lanes.length, 1);

@@ -157,7 +157,7 @@ test('up: every option has its default, as docs/configuration.md says', (t) => {
     ports: [{ kind: 'xdp', name: 'a', options: {}, text: 'xdp:a' }],
     pool: `/dev/shm/framekeep-sw0${OWN}.pool`, poolSize: 256 << 20, chunk: 2048, keep: '', keepPorts: [], snap: 0, sample: 1,
     commitBeforeForward: false, durability: undefined, ageing: 300, fdbSize: 8192, vlanAware: false, logic: 'learning', forwardReserved: false,
-    maxFrame: 1522, minFrame: 14, name: 'sw0', force: false, sealed: false, keepPrivileges: false, stats: 1, quiet: false, duration: undefined, once: false,
+    maxFrame: 1522, minFrame: 14, name: 'sw0', workers: 1, force: false, sealed: false, keepPrivileges: false, stats: 1, quiet: false, duration: undefined, once: false,
     log: undefined, logLevel: 'info', metrics: undefined, config: undefined,
     json: false, debug: false,
   });
@@ -167,7 +167,7 @@ test('up: every option reads', (t) => {
   const options = parsed<UpOptions>(['up', '-p', 'tap:t0', 'replay:x/a,b.pcap,speed=10,loop', 'gen:', '--pool', 'p.pool', '--pool-size', '1.5G', '--chunk', '4096',
     '--keep', ' udp port 53 ', '--keep-port', 'a:in', '--keep-port', 'xdp:b:out', '--keep-port', 'c', '--snap', '96', '--sample', '10', '--commit-before-forward',
     '--durability', 'kernel', '--ageing', '0', '--fdb-size', '65536', '--vlan-aware', '--logic', './mine.js', '--forward-reserved', '--max-frame', '9018',
-    '--min-frame', '60', '--name', 'lab', '--force', '--sealed', '--keep-privileges', '--stats', '250ms', '-q', '--duration', '2m', '--once',
+    '--min-frame', '60', '--name', 'lab', '--workers', '2', '--force', '--sealed', '--keep-privileges', '--stats', '250ms', '-q', '--duration', '2m', '--once',
     '--log', 'lab.log', '--log-level', 'warn', '--metrics', '[::1]:9719', '--json', '--debug']);
   t.deepEqual(options, {
     ports: [
@@ -178,7 +178,7 @@ test('up: every option reads', (t) => {
     pool: '/base/p.pool', poolSize: 1.5 * 1024 ** 3, chunk: 4096, keep: 'udp port 53',
     keepPorts: [{ name: 'a', direction: 'in' }, { name: 'xdp:b', direction: 'out' }, { name: 'c', direction: 'both' }],
     snap: 96, sample: 10, commitBeforeForward: true, durability: 'kernel', ageing: 0, fdbSize: 65536, vlanAware: true, logic: '/base/mine.js',
-    forwardReserved: true, maxFrame: 9018, minFrame: 60, name: 'lab', force: true, sealed: true, keepPrivileges: true, stats: 0.25, quiet: true, duration: 120, once: true,
+    forwardReserved: true, maxFrame: 9018, minFrame: 60, name: 'lab', workers: 2, force: true, sealed: true, keepPrivileges: true, stats: 0.25, quiet: true, duration: 120, once: true,
     log: '/base/lab.log', logLevel: 'warn', metrics: { host: '::1', port: 9719 }, config: undefined,
     json: true, debug: true,
   });
