@@ -23,6 +23,7 @@ const PACKAGES = [
   { name: 'curl', for: 'tests', there: program('curl') },
   { name: 'netcat-openbsd', for: 'tests', there: program('nc') },
   { name: 'procps', for: 'tests', there: program('sysctl') },
+  { name: 'tmux', for: 'tests', there: program('tmux') },
   { name: 'libpcap-dev', for: 'tests', there: () => existsSync('/usr/include/pcap/pcap.h') || existsSync('/usr/local/include/pcap/pcap.h') },
 ];
 
