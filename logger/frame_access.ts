@@ -6,6 +6,7 @@
  */
 import { framesRead, PLACE_OVERTAKEN } from '../native/index.js';
 import { FLAG_CONTINUED, FLAG_MORE, recordSeed, type Boot } from './format.js';
+import { IndexView } from './index_view.js';
 import type { Pool } from './pool.js';
 import { fullBootId, type Recovery } from './recover.js';
 
@@ -18,6 +19,7 @@ interface Window {
   readonly indexOffset: number;
   readonly slots: number;
   readonly seed: Uint8Array;
+  readonly index: IndexView;
   readonly state: Uint8Array;
   readonly records: Uint32Array;
   readonly places: Uint32Array;
@@ -60,7 +62,7 @@ export class FrameAccess {
     this.windows = recovery.lanes.map((lane, i) => {
       const { indexOffset, slots } = pool.geometry.lanes[i];
       return {
-        indexOffset, slots, seed: recordSeed(pool.geometry.uuid, i), state: lane.state, records: new Uint32Array(WINDOW * 8), places: new Uint32Array(WINDOW),
+        indexOffset, slots, seed: recordSeed(pool.geometry.uuid, i), index: new IndexView(pool.head, pool.geometry.lanes[i]), state: lane.state, records: new Uint32Array(WINDOW * 8), places: new Uint32Array(WINDOW),
         staging: new Uint8Array(STAGING_BYTES), first: 0, filled: 0,
       };
     });
@@ -114,10 +116,12 @@ export class FrameAccess {
     const at = sequence - w.first;
     if (at >= 0 && at < w.filled && w.places[at] < PLACE_OVERTAKEN) return at;
     const { range, pool } = this;
-    if (pool.buffers === undefined) return -1;
-    range[2] = sequence % w.slots;
-    range[3] = Math.min(WINDOW, w.slots - sequence % w.slots);
-    range[4] = Math.floor(sequence / w.slots) + 1;
+    const slot = sequence % w.slots, generation = Math.floor(sequence / w.slots) + 1;
+    // A later lap's record is there: of frames that are gone, no burst is copied for each.
+    if (pool.buffers === undefined || w.index.at(slot).generation > generation) return -1;
+    range[2] = slot;
+    range[3] = Math.min(WINDOW, w.slots - slot);
+    range[4] = generation;
     const done = framesRead(pool.head.id, w.indexOffset, pool.buffers.id, range, w.seed, w.state, w.records, w.places, w.staging);
     if (done <= 0) throw new RangeError(`reading from sequence ${sequence}: ${done}`);
     w.first = sequence;

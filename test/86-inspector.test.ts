@@ -12,6 +12,9 @@ import { packageRoot, SLOT_VALID } from '../native/index.js';
 import { compileFilter } from '../logger/filter/index.js';
 import { create, IndexView, LANE_UNIT, Pool, PoolReader, recover, sequenceOf } from '../logger/index.js';
 import { FrameList } from '../tui/inspect/frame_list.js';
+import { ListPane } from '../tui/inspect/list_pane.js';
+import { ReportPage } from '../tui/inspect/report_page.js';
+import { Painter, type Cell } from '../tui/painter.js';
 import { parseTarget, portName } from '../tui/inspect/frame_words.js';
 import { Frames } from '../tui/inspect/frames.js';
 import { timeLine } from '../tui/inspect/time_line.js';
@@ -168,6 +171,37 @@ test('a living pool: new frames appear, replaced ones go or say so, the filter k
   pool.close();
   keeper.close();
   writer.close();
+});
+
+test('a pool with anything in it: list, report page, time line and layers come to an end, and show what they can', (t) => {
+  const directory = scratch(t), path = lab(directory), sound = readFileSync(path), damaged = join(directory, 'damaged');
+  const look = { utf8: true, colours: 0 } as const, { geometry } = Pool.open(path), lane = geometry.lanes[0];
+  // Where what is read lies: boot blocks, records, the first frames.
+  const place = fc.oneof(fc.integer({ min: 8192, max: 8192 + 8 * 16384 }), fc.integer({ min: lane.indexOffset, max: lane.indexOffset + 300 * 32 }), fc.integer({ min: geometry.buffersOffset, max: geometry.buffersOffset + 256 * 2048 }));
+  const forged = fc.record({ slot: fc.nat(300), generation: fc.constantFrom(0, 1, 2, 7, 0xffffffff), buffer: fc.nat(2100), timestamp: fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }), kept: fc.nat(2048), offset: fc.nat(2048), wire: fc.nat(0xffffff),
+    ingress: fc.nat(255), verdict: fc.nat(255), boot: fc.nat(0xffff), flags: fc.nat(31) });
+  fc.assert(fc.property(fc.array(fc.tuple(place, fc.nat(255)), { maxLength: 40 }), fc.array(forged, { maxLength: 12 }), fc.boolean(), (bytes, records, cut) => {
+    const copy = Buffer.from(sound);
+    for (const [at, value] of bytes) copy[at] = value;
+    writeFileSync(damaged, cut ? copy.subarray(0, geometry.buffersOffset + 128 * 2048) : copy);
+    const forge = new Forge(damaged, geometry);
+    for (const { slot, ...fields } of records) forge.record(0, slot, fields);
+    forge.close();
+    const pool = Pool.open(damaged), frames = new Frames(pool), cells: Cell[][] = Array.from({ length: 60 }, () => Array.from({ length: 120 }, (): Cell => [0, ' ']));
+    new ReportPage(frames).draw(new Painter(cells, look, { x: 0, y: 0, width: 120, height: 60 }));
+    if (!cells.some((line) => line.map(([, ch]) => ch).join('').includes('What happened'))) throw new Error('no report');
+    const list = new ListPane(frames, frames.total > 0 ? frames.exact(0)! : 0n), painter = new Painter(cells, look, { x: 0, y: 0, width: 120, height: 60 });
+    for (let row = 0; row < frames.count; row += 40) {
+      list.list.resize(frames.count);
+      list.list.choose(row);
+      list.draw(painter, true);
+    }
+    frames.setFilter('tcp', compileFilter('tcp').match);
+    while (frames.work());
+    frames.follow();
+    pool.close();
+  }), { numRuns: 150 });
+  t.pass();
 });
 
 test('a time is found, and said in many ways', (t) => {

@@ -8,6 +8,9 @@ import type { Field } from '../decode/index.js';
 
 export const nsOf = (high: number, low: number): bigint => (BigInt(high) << 32n) | BigInt(low);
 
+/** ns since 1970 of what logger/words.ts wrote; 0 of null. */
+export const nsOfIso = (iso: string | null): bigint => iso === null ? 0n : BigInt(Date.parse(`${iso.slice(0, 19)}Z`)) * 1_000_000n + BigInt(iso.slice(20, 29));
+
 export type Clock = 'since' | 'delta' | 'day';
 export const CLOCKS: readonly Clock[] = ['since', 'delta', 'day'];
 

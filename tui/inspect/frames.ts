@@ -2,8 +2,8 @@
  * What the inspector shows of a pool: all frames or those of a filter, marked ones, a living pool followed. Everything that takes
  * long is done in slices, so that keys are answered in between; nothing here knows of a terminal.
  *
- * Measured with 10^6 frames of 214 bytes on average in a pool of 2.2 GB on tmpfs (two shared cores, Node 20): opened in 0.19 s; a filter's
- * first pass, which also maps the pool's pages, 0.35 to 0.43 s of processor time (0.89 s by the clock), a later one 0.14 to 0.16 (0.29 to 0.43).
+ * Measured with 10^6 frames of 214 bytes on average in a pool of 2.2 GB on tmpfs (two shared cores, Node 20): opened in 0.2 to 0.5 s; a filter's
+ * first pass, which also maps the pool's pages, 0.51 to 0.62 s (0.35 of a processor), later ones 0.13 to 0.27 (0.13).
  * Looking at the frames where they lie instead of copying them saved less than a fifth of that, and was not worth its code.
  */
 import type { FrameMatch } from '../../logger/filter/index.js';

@@ -21,7 +21,7 @@ import { fit, type Painter } from '../painter.js';
 import { Prompt } from '../prompt.js';
 import { Screen, type Closed, type Mouse, type Program } from '../screen.js';
 import { ExportJob } from '../top/export_job.js';
-import { CLOCKS, frameLayer, parseTarget } from './frame_words.js';
+import { CLOCKS, frameLayer, nsOfIso, parseTarget } from './frame_words.js';
 import { Frames } from './frames.js';
 import { HexPane, HEX_WIDTH } from './hex_pane.js';
 import { ListPane } from './list_pane.js';
@@ -70,8 +70,7 @@ export class Inspector implements Program {
   constructor(pool: Pool) {
     this.title = `framekeep: ${pool.path}`;
     this.frames = new Frames(pool);
-    const first = this.frames.total > 0 ? this.frames.exact(0) : undefined;
-    this.begin = first ?? 0n;
+    this.begin = nsOfIso(this.frames.report.window.oldest);
     this.list = new ListPane(this.frames, this.begin);
     this.list.list.resize(this.frames.count);
     this.report = new ReportPage(this.frames);

@@ -8,6 +8,7 @@
  *     boot 2                              // ▂▃▅█▇▅▂▁▁▂▃▅█▇▅▂▁▁▂▃|
  */
 import { SLOT_VALID } from '../../native/index.js';
+import { FLAG_CONTINUED } from '../../logger/format.js';
 import { IndexView, sequenceOf } from '../../logger/index_view.js';
 import { fullBootId } from '../../logger/recover.js';
 import type { Frames } from './frames.js';
@@ -50,17 +51,20 @@ export function timeLine(frames: Frames, columns: number): TimeLine {
   const rows = new Map(runs.map((r) => [r.id, {
     id: r.id, density: new Float64Array(columns), torn: [] as number[], gaps: [] as number[], from: Number.isFinite(r.from) ? column(r.from) : -1, to: Number.isFinite(r.to) ? column(r.to) : -1,
   }]));
-  const newest = report.boots.at(-1)?.id ?? 0, { all } = frames;
-  let low = -1, row: BootRow | undefined;
-  for (let i = 0; i < all.length; i++) {
-    const view = all.view(i);
-    if (view === undefined) continue;
-    if (view.boot !== low) {
-      low = view.boot;
-      row = rows.get(fullBootId(newest, low));
+  const newest = report.boots.at(-1)?.id ?? 0;
+  // What is in the index now: of a living pool, what the list began with may be replaced.
+  frames.states.forEach(({ state }, n) => {
+    const view = new IndexView(frames.pool.head, frames.pool.geometry.lanes[n]);
+    let low = -1, row: BootRow | undefined;
+    for (let slot = 0; slot < state.length; slot++) {
+      if (state[slot] !== SLOT_VALID || (view.at(slot).flags & FLAG_CONTINUED) !== 0) continue;
+      if (view.boot !== low) {
+        low = view.boot;
+        row = rows.get(fullBootId(newest, low));
+      }
+      if (row !== undefined) row.density[column(view.timeHigh * 2 ** 32 + view.timeLow)]++;
     }
-    if (row !== undefined) row.density[column(view.timeHigh * 2 ** 32 + view.timeLow)]++;
-  }
+  });
   report.lanes.forEach((lane, n) => {
     const view = new IndexView(frames.pool.head, frames.pool.geometry.lanes[n]), { slots } = view, { state } = frames.states[n];
     /** The nearest sound record before a sequence number, within what a batch can have torn: its run, its time. */
