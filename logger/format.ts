@@ -315,7 +315,8 @@ function decodeCheckpoint(g: Geometry, boot: number, bytes: Uint8Array): Checkpo
   const v = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const end = BOOT.checkpointBytes - 4;
   if (v.getUint32(0, true) !== CHECKPOINT_MAGIC || v.getUint32(end, true) !== seededCrc(g.uuid, boot, bytes.subarray(0, end))) return undefined;
-  const total = (i: number, k: number): number => Number(v.getBigUint64(32 + i * 40 + k * 8, true));
+  // Counters are exact to 2⁵³; what is beyond was never counted, and a sum of two must not pass 64 bits either.
+  const total = (i: number, k: number): number => Math.min(Number(v.getBigUint64(32 + i * 40 + k * 8, true)), Number.MAX_SAFE_INTEGER);
   return {
     generation: v.getUint32(4, true), timeNs: v.getBigUint64(8, true), clean: (v.getUint32(16, true) & 1) !== 0,
     ports: Array.from({ length: Math.min(v.getUint32(20, true), MAX_PORTS) }, (_, i) => ({

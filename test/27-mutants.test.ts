@@ -13,3 +13,12 @@ test.serial(`${MUTANTS.toLocaleString('en')} pools with anything in them (seed $
   t.is(tally.mutants, MUTANTS);
   t.true(tally.opened > MUTANTS / 2 && tally.refused > MUTANTS / 50 && tally.continued > MUTANTS / 50 && tally.frames > MUTANTS * 50 && tally.findings > MUTANTS / 10);
 });
+
+/** What longer runs have found: seed and number of each, and what it was. */
+const FOUND = [
+  [20261121, 20584, 'a checkpoint whose counters do not fit the 64 bits of an export\'s statistics'],
+] as const;
+
+test.serial('mutants that once made a reader throw', async (t) => {
+  for (const [seed, mutant, what] of FOUND) t.is((await playInChild(seed, mutant, 1, { silenceMs: 30_000, mostRssMiB: 400 })).opened, 1, what);
+});
