@@ -8,6 +8,7 @@ import { fabricCommit } from './fabric_commit.js';
 import { growth } from './growth.js';
 import { soak } from './soak.js';
 import { storage } from './storage.js';
+import { workers } from './workers.js';
 import { xdpIdle } from './xdp_idle.js';
 import { xdpLatency } from './xdp_latency.js';
 import { xdpLossless } from './xdp_lossless.js';
@@ -15,6 +16,6 @@ import { xdpSaturated } from './xdp_saturated.js';
 import { xdpTcp } from './xdp_tcp.js';
 
 export const CASES: readonly Case[] = [
-  fabric, fabricKept, fabricFilter, fabricCommit, fabricDma, growth,
+  fabric, fabricKept, fabricFilter, fabricCommit, fabricDma, workers, growth,
   xdpSaturated, xdpLossless, xdpTcp, xdpLatency, xdpIdle, storage, soak,
 ];

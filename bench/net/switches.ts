@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../../native/index.js';
-import { Counters, PORT, sumDropped } from '../../switch/counters.js';
+import { Counters, type PortSnapshot } from '../../switch/counters.js';
 import { lacking, type Running } from '../child.js';
 import { compileReference, compilerLacks } from '../reference.js';
 import { sh, type Lab } from './lab.js';
@@ -41,21 +41,22 @@ function framekeep(keep: 'all' | 'none'): SwitchKind {
       const child = lab.start(lab.middle, [process.execPath, program, 'up', ...lab.ports.map((p) => `xdp:${p}`), '--pool', pool, '--name', 'bench', '--keep', keep, '--json', '--stats', '0'], CPU);
       await child.until((out) => out.includes('"started"'));
       const counters = Counters.open(join(lab.directory, 'run', 'bench', 'counters'));
-      const at = counters.port(0), driver0 = lab.driverCount(lab.middle, 'p0', /_xdp_packets$/);
-      let before = 0, seen = driver0, received = 0, lost0 = 0;
-      const lost = (): number => at[PORT.xdpRxDropped] + at[PORT.xdpRxRingFull];
+      const p0 = (): PortSnapshot => counters.snapshot().ports.find((p) => p.id === 0)!;
+      const seen = (): number => lab.driverCount(lab.middle, 'p0', /_xdp_packets$/), fallen = (p: PortSnapshot): number => p.xdpRxDropped + p.xdpRxRingFull;
+      let before = p0(), beforeSeen = seen(), keptBefore = 0;
       return {
         pid: child.pid,
         ...(keep === 'all' && {
-          keep: async () => { before = at[PORT.kept]; },
-          kept: async () => at[PORT.kept] - before,
+          keep: async () => { keptBefore = p0().kept; },
+          kept: async () => p0().kept - keptBefore,
         }),
         accounts: async () => {
           await new Promise((resolve) => setTimeout(resolve, 1500));  // what only its sockets know, it asks them once a second
-          const now = lab.driverCount(lab.middle, 'p0', /_xdp_packets$/), handed = now - seen, took = at[PORT.received] - received, fell = lost() - lost0;
-          seen = now; received += took; lost0 += fell;
-          const became = at[PORT.forwarded] + at[PORT.flooded] + sumDropped(at), keeping = at[PORT.kept] + at[PORT.notSelected] + at[PORT.lost];
-          return { lost: fell, unaccounted: Math.abs(handed - took - fell) + Math.abs(at[PORT.received] - became) + Math.abs(at[PORT.received] - keeping) };
+          const p = p0(), handed = seen() - beforeSeen, lost = fallen(p) - fallen(before), took = p.received - before.received;
+          beforeSeen += handed;
+          before = p;
+          const became = p.forwarded + p.flooded + Object.values(p.dropped).reduce((a, b) => a + b), keeping = p.kept + p.notSelected + p.lost;
+          return { lost, unaccounted: Math.abs(handed - took - lost) + Math.abs(p.received - became) + Math.abs(p.received - keeping) };
         },
         async stop() { counters.close(); await child.stop(); rmSync(pool, { force: true }); },
       };
