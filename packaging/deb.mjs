@@ -69,7 +69,7 @@ for (const path of bundled) {
 // Of them, what only those who develop or read look at.
 for (const file of readdirSync(join(stage, lib, 'node_modules'), { recursive: true })) {
   const path = join(stage, lib, 'node_modules', file);
-  if (existsSync(path) && /(^|\/)(bin|bin\.js|test|tests|docs|benchmarks?|examples?|\.github|\.husky|\.vscode|\.nyc_output)$|\.(map|md|markdown|html|ts|mts|cts|tsbuildinfo)$|(^|\/)\.[^/]+$/i.test(file)) {
+  if (existsSync(path) && /(^|\/)(bin|bin\.js|test|tests|docs|benchmarks?|examples?|\.github|\.husky|\.vscode|\.nyc_output)$|\.(map|md|markdown|html|sh|ts|mts|cts|tsbuildinfo)$|(^|\/)\.[^/]+$/i.test(file)) {
     if (!/licen[cs]e|notice/i.test(file)) rmSync(path, { recursive: true, force: true });
   }
 }
