@@ -16,11 +16,13 @@ const decode = (bytes: Uint8Array, wire = bytes.length): Decoded => decodeFrame(
 const lines = (d: Decoded): string[] => d.layers.map((l) => `${l.name}: ${l.text}`);
 const named = (d: Decoded, key: string): string[] => all(d.layers).filter((f) => f.key === key).map((f) => String(f.value ?? f.text));
 
-const FILES = [...readdirSync(CAPTURES).filter((f) => f.endsWith('.pcap')), ...readdirSync(join(CAPTURES, 'pcapng/le')).filter((f) => !f.includes('901')).map((f) => `pcapng/le/${f}`),
+const FILES = [...readdirSync(CAPTURES).filter((f) => f.endsWith('.pcap')), ...readdirSync(join(CAPTURES,
+  'pcapng/le')).filter((f) => !f.includes('901')).map((f) => `pcapng/le/${f}`),
   ...['arp-too-long-tha', 'heapoverflow-ip_demux_print', 'ip6_frag_asan', 'stp-heapoverflow-1'].map((f) => `malformed/${f}.pcap`)];
 const ETHERNET = 1;
 /** Those with frames. */
-const corpus = new Map<string, Read[]>(FILES.map((file) => [file, read(join(CAPTURES, file)).frames] as const).filter(([, list]) => list.some((f) => f.linkType === ETHERNET)));
+const corpus = new Map<string, Read[]>(FILES.map((file) => [file, read(join(CAPTURES, file)).frames] as const).filter(([,
+  list]) => list.some((f) => f.linkType === ETHERNET)));
 const frames = [...corpus.values()].flat().filter((f) => f.linkType === ETHERNET);
 
 /** What must hold of any frame. */
@@ -37,7 +39,8 @@ function soundness(bytes: Uint8Array, wire: number): string {
 test('whatever the bytes are: no exception, no field outside the frame, nothing but printable ASCII', (t) => {
   t.true(frames.length > 900);
   // Headers that lead deep, then anything.
-  const starts = ['', '0800', '86dd', '0806', '8100000108004500', '88a8000181000002', '88cc', '0026424203', '0800450000ff000000004011', '08004500ffff00000000402f', '86dd60000000ffff00ff',
+  const starts = ['', '0800', '86dd', '0806', '8100000108004500', '88a8000181000002', '88cc', '0026424203', '0800450000ff000000004011',
+    '08004500ffff00000000402f', '86dd60000000ffff00ff',
     '8864110000010fff0021', '8847000001ff45', '0800450002000000000040110000000000000000000000350035020000000000010000010001'].map(hex);
   fc.assert(fc.property(fc.constantFrom(...starts), fc.uint8Array({ maxLength: 400 }), fc.nat(70000), (start, rest, wire) => {
     const problem = soundness(Buffer.concat([hex('02000000000102000000000a'), start, rest]), wire);
@@ -95,8 +98,10 @@ interface Shark { readonly key: string; readonly at: number; readonly length: nu
 interface SharkFrame { readonly fields: Shark[]; source: string; destination: string; protocol: string; info: string }
 
 /** Without names, and without what other frames say of this one. */
-const ALONE = ['ip.defragment:FALSE', 'ipv6.defragment:FALSE', 'tcp.desegment_tcp_streams:FALSE', 'tcp.relative_sequence_numbers:FALSE', 'tcp.analyze_sequence_numbers:FALSE', 'tcp.calculate_timestamps:FALSE',
-  'ip.check_checksum:FALSE', 'tcp.check_checksum:FALSE', 'udp.check_checksum:FALSE', 'gui.column.format:"Source","%s","Destination","%d","Protocol","%p","Info","%i"'].flatMap((o) => ['-o', o]);
+const ALONE = ['ip.defragment:FALSE', 'ipv6.defragment:FALSE', 'tcp.desegment_tcp_streams:FALSE', 'tcp.relative_sequence_numbers:FALSE',
+  'tcp.analyze_sequence_numbers:FALSE', 'tcp.calculate_timestamps:FALSE',
+  'ip.check_checksum:FALSE', 'tcp.check_checksum:FALSE', 'udp.check_checksum:FALSE',
+    'gui.column.format:"Source","%s","Destination","%d","Protocol","%p","Info","%i"'].flatMap((o) => ['-o', o]);
 
 /** All frames through tshark, as one file: it takes longer to start than to decode. */
 async function shark(): Promise<SharkFrame[]> {
@@ -105,9 +110,11 @@ async function shark(): Promise<SharkFrame[]> {
     frames.forEach((f, i) => w.frame(hi(BigInt(i) * 1_000_000_000n), lo(BigInt(i) * 1_000_000_000n), f.data, 0, f.data.length, f.wire));
   });
   const { stdout } = await run('tshark', ['-n', '-r', file, ...ALONE, '-T', 'pdml'], { maxBuffer: 1 << 29, env: { ...process.env, LC_ALL: 'C.UTF-8' } });
-  const columns = (await run('tshark', ['-n', '-r', file, ...ALONE, '-T', 'fields', '-e', '_ws.col.Source', '-e', '_ws.col.Destination', '-e', '_ws.col.Protocol', '-e', '_ws.col.Info'],
+  const columns = (await run('tshark', ['-n', '-r', file, ...ALONE, '-T', 'fields', '-e', '_ws.col.Source', '-e', '_ws.col.Destination', '-e',
+    '_ws.col.Protocol', '-e', '_ws.col.Info'],
     { maxBuffer: 1 << 29, env: { ...process.env, LC_ALL: 'C.UTF-8' } })).stdout.split('\n');
-  const text = (s: string): string => s.replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&quot;', '"').replaceAll('&#x27;', "'").replaceAll('&amp;', '&');
+  const text = (s: string): string => s.replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&quot;', '"').replaceAll('&#x27;',
+    "'").replaceAll('&amp;', '&');
   return stdout.split('<packet>').slice(1).map((packet, i) => {
     const fields: Shark[] = [];
     for (const [, attributes] of packet.matchAll(/<(?:field|proto) ([^>]*)>/g)) {
@@ -120,11 +127,13 @@ async function shark(): Promise<SharkFrame[]> {
 }
 
 /** Numbers as numbers, truth values as 0 and 1, everything else as it is. */
-const plain = (x: string): string => /^0x[0-9a-f]+$/i.test(x) ? String(Number(x)) : /^\d+$/.test(x) ? String(Number(x)) : x === 'True' ? '1' : x === 'False' ? '0'
+const plain = (x: string): string => /^0x[0-9a-f]+$/i.test(x) ? String(Number(x)) : /^\d+$/.test(x) ? String(Number(x)) : x === 'True' ? '1'
+  : x === 'False' ? '0'
   : x.toLowerCase().replaceAll(/[^\x20-\x7e]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
 
 /** Columns that must be the same, by what theirs says; of the information, by the protocol. */
-const ALIKE = { source: /./, destination: /./, protocol: /^(ARP|ICMP|ICMPv6|IPv6|UDP|DNS|MDNS|LLDP|STP|DHCP|VRRP|IGMP)$/, info: /^(ARP|DNS|MDNS|LLDP|STP|DHCP)$/ };
+const ALIKE = { source: /./, destination: /./, protocol: /^(ARP|ICMP|ICMPv6|IPv6|UDP|DNS|MDNS|LLDP|STP|DHCP|VRRP|IGMP)$/,
+  info: /^(ARP|DNS|MDNS|LLDP|STP|DHCP)$/ };
 /** What is not decoded here, and holds addresses that tshark shows: a vendor's tag, L2TP. */
 const UNKNOWN = /^(0xd28b|L2TP)$/;
 
@@ -132,19 +141,22 @@ if (has('decoders beside tshark', 'tshark')) {
   test('every field is where tshark has it, as long, and says the same, over all captures', async (t) => {
     t.timeout(110_000);
     const known = new Set(frames.flatMap((f) => all(decode(f.data, f.wire).layers)).map((f) => f.key));
-    const wrong = new Map<string, string[]>(), seen = new Map<string, number>(), columns = { source: 0, destination: 0, protocol: 0, info: 0 }, protocols = new Map<string, number>();
+    const wrong = new Map<string, string[]>(), seen = new Map<string, number>(), columns = { source: 0, destination: 0, protocol: 0, info: 0 },
+      protocols = new Map<string, number>();
     const theirs = await shark();
     let count = 0;
     t.is(theirs.length, frames.length);
     for (const [file, list] of corpus) {
       list.forEach((frame, i) => {
         if (frame.linkType !== ETHERNET) return;
-        const ours = decode(frame.data, frame.wire), their = theirs[count++], mine = new Set(all(ours.layers).map((f) => `${f.key} ${f.at}`)), complain = (what: string, how: string): void => {
+        const ours = decode(frame.data, frame.wire), their = theirs[count++], mine = new Set(all(ours.layers).map((f) => `${f.key} ${f.at}`)),
+          complain = (what: string, how: string): void => {
           wrong.set(what, [...wrong.get(what) ?? [], `${file} #${i + 1}: ${how}`]);
         };
         for (const f of all(ours.layers)) {
           if (f.key === '' || f.key.startsWith('_ws.')) continue;
-          const same = their.fields.filter((s) => s.key === f.key), there = same.find((s) => s.at === f.at && s.length === f.length) ?? same.find((s) => s.at === f.at);
+          const same = their.fields.filter((s) => s.key === f.key), there = same.find((s) => s.at === f.at
+            && s.length === f.length) ?? same.find((s) => s.at === f.at);
           // It adds nothing of what it finds cut.
           if (there === undefined && same.length === 0 && their.fields.some((s) => s.key === '_ws.short' || s.key === '_ws.malformed')) continue;
           if (there === undefined) { complain(f.key, `at ${f.at}, theirs at ${same.map((s) => s.at).join()}: ${f.text}`); continue; }
@@ -161,9 +173,12 @@ if (has('decoders beside tshark', 'tshark')) {
           if ((s.key === 'ip.version' && s.show === '6') || (s.key === 'dhcp.option.type' && s.show === '0')) continue;
           if (s.length > 0 && s.key !== '' && known.has(s.key) && !mine.has(`${s.key} ${s.at}`)) complain(`left out: ${s.key}`, `at ${s.at}: ${s.show}`);
         }
-        for (const column of ['source', 'destination', 'protocol', 'info'] as const) if (ours[column].replaceAll(' > ', ' → ').replaceAll('\\x0a', '\\n') === their[column].trim()) columns[column]++;
-        else if (ALIKE[column].test(column === 'info' ? ours.protocol : their[column]) && !UNKNOWN.test(ours.protocol) && ours.stopped === '' && !file.startsWith('malformed/')) complain(column, `${ours[column]}, theirs ${their[column]}`);
-        if (ours.protocol !== their.protocol) protocols.set(`${ours.protocol} for ${their.protocol}`, (protocols.get(`${ours.protocol} for ${their.protocol}`) ?? 0) + 1);
+        for (const column of ['source', 'destination', 'protocol', 'info'] as const) if (ours[column].replaceAll(' > ', ' → ').replaceAll('\\x0a',
+          '\\n') === their[column].trim()) columns[column]++;
+        else if (ALIKE[column].test(column === 'info' ? ours.protocol : their[column]) && !UNKNOWN.test(ours.protocol) && ours.stopped === ''
+          && !file.startsWith('malformed/')) complain(column, `${ours[column]}, theirs ${their[column]}`);
+        if (ours.protocol !== their.protocol) protocols.set(`${ours.protocol} for ${their.protocol}`,
+          (protocols.get(`${ours.protocol} for ${their.protocol}`) ?? 0) + 1);
       });
     }
     for (const [what, list] of wrong) t.log(`${what}: ${list.length}: ${list.slice(0, 4).join('; ')}`);

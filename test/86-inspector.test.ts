@@ -2,7 +2,7 @@
  * `framekeep inspect --tui`: the list behind it against `PoolReader`, and the program in a real terminal, as a person uses it. What
  * the screens must be is in test/inspector_screens/, to be looked at; FRAMEKEEP_SCREENS=write makes them anew.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -38,7 +38,8 @@ function retime(path: string, timeOf: (sequence: number, lane: number) => bigint
       v.at(slot);
       const sequence = sequenceOf(v.generation, state.length, slot);
       forge.record(lane, slot, {
-        generation: v.generation, buffer: v.buffer, timestamp: timeOf(sequence, lane), offset: v.offsetInBuffer, kept: v.kept, wire: v.wire, ingress: v.ingress, verdict: v.verdict, boot: v.boot, flags: v.flags,
+        generation: v.generation, buffer: v.buffer, timestamp: timeOf(sequence, lane), offset: v.offsetInBuffer, kept: v.kept, wire: v.wire,
+          ingress: v.ingress, verdict: v.verdict, boot: v.boot, flags: v.flags,
       });
     }
   });
@@ -50,19 +51,22 @@ function retime(path: string, timeOf: (sequence: number, lane: number) => bigint
 function lab(directory: string, torn = true): string {
   const path = join(directory, 'lab.pool');
   create(path, { bytes: 4 << 20, chunk: 2048, boots: 8 });
-  const runs: [string, string[], number, bigint][] = [['nb6-http.pcap', ['tap:homebox', 'tap:provider'], 60, 0n], ['mptcp-v0.pcap', ['tap:laptop', 'tap:server,queue=1'], 156, 40n], ['dns_icmp.pcap', ['xdp:eth1', 'xdp:eth2'], 40, 86_400n]];
+  const runs: [string, string[], number, bigint][] = [['nb6-http.pcap', ['tap:homebox', 'tap:provider'], 60, 0n],
+    ['mptcp-v0.pcap', ['tap:laptop', 'tap:server,queue=1'], 156, 40n], ['dns_icmp.pcap', ['xdp:eth1', 'xdp:eth2'], 40, 86_400n]];
   const times: bigint[] = [];
   let start = 0;
   for (const [file, ports, count, at] of runs) {
     const pool = Pool.open(path, { writable: true });
-    const keeper = new Keeper(pool, { maxBatch: 16, ports: ports.map((spec, id) => portEntry(id, { spec })), header: { startNs: BEGIN + at * SECOND, kernelBootId: KERNEL, pid: 4321, host: 'lab', maxBatch: 16 } });
+    const keeper = new Keeper(pool, { maxBatch: 16, ports: ports.map((spec, id) => portEntry(id, { spec })),
+      header: { startNs: BEGIN + at * SECOND, kernelBootId: KERNEL, pid: 4321, host: 'lab', maxBatch: 16 } });
     const frames = read(join(CAPTURES, file)).frames;
     for (let i = 0; i < count; i++) {
       const f = frames[i % frames.length];
       keeper.keep(f.data, { ingress: i & 1, verdict: i % 9 === 8 ? 255 : i % 31 === 30 ? 228 : 1 - (i & 1), });
       times.push(BEGIN + at * SECOND + BigInt(i) * 50_000_000n + BigInt(i * i) * 1000n);
     }
-    if (at === 86_400n) pool.writeCheckpoint(keeper.boot, { generation: 1, timeNs: BEGIN + 86_403n * SECOND, clean: true, ports: ports.map(() => ({ received: 25, dropped: 3, kept: 20, notSelected: 2, lost: 0 })) });
+    if (at === 86_400n) pool.writeCheckpoint(keeper.boot, { generation: 1, timeNs: BEGIN + 86_403n * SECOND, clean: true,
+      ports: ports.map(() => ({ received: 25, dropped: 3, kept: 20, notSelected: 2, lost: 0 })) });
     keeper.close();
     pool.close();
     start += count;
@@ -100,7 +104,8 @@ async function compare(t: ExecutionContext, terminal: Terminal, name: string, di
 test('the list has the order of PoolReader: lanes, laps, runs, torn records, frames over several buffers', (t) => {
   const directory = scratch(t);
   let n = 0;
-  fc.assert(fc.property(fc.integer({ min: 1, max: 3 }), fc.array(fc.tuple(fc.nat(1500), fc.nat(60), fc.nat(2)), { minLength: 1, maxLength: 4 }), fc.array(fc.nat(200), { maxLength: 5 }), (lanes, runs, spoilt) => {
+  fc.assert(fc.property(fc.integer({ min: 1, max: 3 }), fc.array(fc.tuple(fc.nat(1500), fc.nat(60), fc.nat(2)), { minLength: 1, maxLength: 4 }),
+    fc.array(fc.nat(200), { maxLength: 5 }), (lanes, runs, spoilt) => {
     const path = join(directory, `pool${n++}`);
     create(path, { bytes: 4 << 20, chunk: 2048, lanes, boots: 4 });
     for (const [count, , long] of runs) {
@@ -113,11 +118,13 @@ test('the list has the order of PoolReader: lanes, laps, runs, torn records, fra
       pool.close();
     }
     // Lanes whose times go into one another, and clocks that were set back.
-    retime(path, (sequence, lane) => BEGIN + BigInt(sequence * lanes + lane - (sequence % 5 === 0 && runs.every(([, , long]) => long === 0) ? Math.min(runs[0][1], sequence) : 0)) * 1000n);
+    retime(path, (sequence, lane) => BEGIN + BigInt(sequence * lanes + lane - (sequence % 5 === 0 && runs.every(([, , long]) => long === 0)
+      ? Math.min(runs[0][1], sequence) : 0)) * 1000n);
     const pool = Pool.open(path), forge = new Forge(path, pool.geometry);
     for (const slot of spoilt) forge.record(slot % lanes, slot % pool.geometry.lanes[0].slots, { generation: 1, spoil: 1 });
     forge.close();
-    const recovery = recover(pool), list = new FrameList(pool, recovery), reader = new PoolReader(pool, recovery), frames = new Frames(pool), ids: number[] = [];
+    const recovery = recover(pool), list = new FrameList(pool, recovery), reader = new PoolReader(pool, recovery), frames = new Frames(pool),
+      ids: number[] = [];
     while (reader.next()) {
       const id = reader.lane * LANE_UNIT + reader.sequence, row = ids.push(id) - 1;
       if (list.id(row) !== id) throw new Error(`row ${row}: ${list.id(row)}, not ${id}`);
@@ -167,7 +174,8 @@ test('a living pool: new frames appear, replaced ones go or say so, the filter k
   t.is(frames.access.bytes[frames.access.offset + 17] & 1, 0);
   frames.setFilter('', undefined);
   t.is(frames.number(0), 151);
-  for (let row = 0; row < frames.count; row++) if (!frames.read(row) || frames.access.bytes[frames.access.offset + 16] << 8 !== (row + 150 & 0xff00)) return t.fail(`row ${row}`);
+  for (let row = 0; row < frames.count; row++) if (!frames.read(row)
+    || frames.access.bytes[frames.access.offset + 16] << 8 !== (row + 150 & 0xff00)) return t.fail(`row ${row}`);
   pool.close();
   keeper.close();
   writer.close();
@@ -177,8 +185,10 @@ test('a pool with anything in it: list, report page, time line and layers come t
   const directory = scratch(t), path = lab(directory), sound = readFileSync(path), damaged = join(directory, 'damaged');
   const look = { utf8: true, colours: 0 } as const, { geometry } = Pool.open(path), lane = geometry.lanes[0];
   // Where what is read lies: boot blocks, records, the first frames.
-  const place = fc.oneof(fc.integer({ min: 8192, max: 8192 + 8 * 16384 }), fc.integer({ min: lane.indexOffset, max: lane.indexOffset + 300 * 32 }), fc.integer({ min: geometry.buffersOffset, max: geometry.buffersOffset + 256 * 2048 }));
-  const forged = fc.record({ slot: fc.nat(300), generation: fc.constantFrom(0, 1, 2, 7, 0xffffffff), buffer: fc.nat(2100), timestamp: fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }), kept: fc.nat(2048), offset: fc.nat(2048), wire: fc.nat(0xffffff),
+  const place = fc.oneof(fc.integer({ min: 8192, max: 8192 + 8 * 16384 }), fc.integer({ min: lane.indexOffset, max: lane.indexOffset + 300 * 32 }),
+    fc.integer({ min: geometry.buffersOffset, max: geometry.buffersOffset + 256 * 2048 }));
+  const forged = fc.record({ slot: fc.nat(300), generation: fc.constantFrom(0, 1, 2, 7, 0xffffffff), buffer: fc.nat(2100),
+    timestamp: fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }), kept: fc.nat(2048), offset: fc.nat(2048), wire: fc.nat(0xffffff),
     ingress: fc.nat(255), verdict: fc.nat(255), boot: fc.nat(0xffff), flags: fc.nat(31) });
   fc.assert(fc.property(fc.array(fc.tuple(place, fc.nat(255)), { maxLength: 40 }), fc.array(forged, { maxLength: 12 }), fc.boolean(), (bytes, records, cut) => {
     const copy = Buffer.from(sound);
@@ -187,7 +197,8 @@ test('a pool with anything in it: list, report page, time line and layers come t
     const forge = new Forge(damaged, geometry);
     for (const { slot, ...fields } of records) forge.record(0, slot, fields);
     forge.close();
-    const pool = Pool.open(damaged), frames = new Frames(pool), cells: Cell[][] = Array.from({ length: 60 }, () => Array.from({ length: 120 }, (): Cell => [0, ' ']));
+    const pool = Pool.open(damaged), frames = new Frames(pool), cells: Cell[][] = Array.from({ length: 60 },
+      () => Array.from({ length: 120 }, (): Cell => [0, ' ']));
     new ReportPage(frames).draw(new Painter(cells, look, { x: 0, y: 0, width: 120, height: 60 }));
     if (!cells.some((line) => line.map(([, ch]) => ch).join('').includes('What happened'))) throw new Error('no report');
     const list = new ListPane(frames, frames.total > 0 ? frames.exact(0)! : 0n), painter = new Painter(cells, look, { x: 0, y: 0, width: 120, height: 60 });
@@ -239,13 +250,15 @@ test('the time line has each run where it was, idle time cut out, torn records a
 
 test('a million frames: opened, filtered and searched in slices', (t) => {
   const directory = scratch(t), free = statfsSync(directory), room = free.bavail * free.bsize, count = room > 4e9 ? 1_000_000 : 50_000;
-  const path = join(directory, 'pool'), samples = ['http.pcap', 'mptcp-v0.pcap', 'dns_icmp.pcap', 'nb6-http.pcap', 'vrrp.pcap', 'QinQpacket.pcap'].flatMap((f): Read[] => read(join(CAPTURES, f)).frames);
+  const path = join(directory, 'pool'), samples = ['http.pcap', 'mptcp-v0.pcap', 'dns_icmp.pcap', 'nb6-http.pcap', 'vrrp.pcap',
+    'QinQpacket.pcap'].flatMap((f): Read[] => read(join(CAPTURES, f)).frames);
   create(path, { bytes: count * 2200, chunk: 2048 });
   const writer = Pool.open(path, { writable: true }), keeper = new Keeper(writer, { maxBatch: 256, ports: [portEntry(0), portEntry(1)] });
   for (let i = 0; i < count; i++) keeper.keep(samples[(i * 7) % samples.length].data, { ingress: i & 1, verdict: 1 - (i & 1) });
   keeper.close();
   writer.close();
-  const before = process.memoryUsage().arrayBuffers, began = performance.now(), pool = Pool.open(path), frames = new Frames(pool), opened = performance.now() - began;
+  const before = process.memoryUsage().arrayBuffers, began = performance.now(), pool = Pool.open(path), frames = new Frames(pool),
+    opened = performance.now() - began;
   const said: string[] = [];
   for (const expression of ['tcp port 80', 'udp port 53', 'vlan or arp', 'tcp port 80']) {
     const { match } = compileFilter(expression), start = performance.now(), cpu = process.cpuUsage();
@@ -406,7 +419,8 @@ if (has('the inspector in a terminal', 'tmux')) {
   test('a pool that is being written to: follow, and what was replaced is said', async (t) => {
     const path = join(scratch(t), 'pool');
     create(path, { bytes: 1 << 20, chunk: 2048, boots: 4 });
-    const writer = Pool.open(path, { writable: true }), keeper = new Keeper(writer, { maxBatch: 16, ports: [portEntry(0), portEntry(1)] }), { slots } = writer.geometry.lanes[0];
+    const writer = Pool.open(path, { writable: true }), keeper = new Keeper(writer, { maxBatch: 16, ports: [portEntry(0), portEntry(1)] }),
+      { slots } = writer.geometry.lanes[0];
     t.teardown(() => { keeper.close(); writer.close(); });
     const keep = (from: number, to: number): void => { for (let i = from; i < to; i++) keeper.keep(testFrame(i), { verdict: 1 }); keeper.commit(); };
     keep(0, 50);
@@ -429,6 +443,34 @@ if (has('the inspector in a terminal', 'tmux')) {
     t.is(terminal.text().split('\n').filter((line) => /0x88b5|Local experimental 1/.test(line)).length > 5, true);
   });
 
+  test('a switch that is killed: the inspector sees it live, then what it left; the dashboard opens the inspector, and comes back', async (t) => {
+    const directory = scratch(t), pool = join(directory, 'pool'), env = { FRAMEKEEP_RUN: join(directory, 'run') };
+    const replay = (file: string, name: string): string => `replay:${join(CAPTURES, file)},as=${name},speed=0,loop=no`;
+    const child = spawn(process.execPath, [PROGRAM, 'up', replay('mptcp-v0.pcap', 'laptop'), replay('http.pcap', 'web'), 'sink:rest', '--name', 'lab', '--pool', pool, '--pool-size', '8M', '--stats', '0', '--json'],
+      { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'ignore'] });
+    t.teardown(() => { child.kill('SIGKILL'); });
+    await new Promise<void>((resolve) => { child.stdout.on('data', (text) => { if (String(text).includes('"started"')) resolve(); }); });
+    const terminal = new Terminal([process.execPath, PROGRAM, 'top', 'lab'], { env: { TZ: 'UTC', ...env } });
+    t.teardown(() => terminal.close());
+    await terminal.shows('running');
+    await sleep(1500);
+    await terminal.keys('i');
+    await terminal.shows('A switch is keeping frames in it.');
+    await terminal.shows(/pool living +307 frames/);
+    child.kill('SIGKILL');
+    await terminal.shows(/pool +307 frames/);
+    await terminal.keys('R');
+    await terminal.shows(/1 +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d +killed or crashed/);
+    await terminal.keys('Enter', 'G');
+    await terminal.shows('Frame 307: ');
+    await terminal.keys('q');
+    await terminal.shows('DIED');
+    await terminal.keys('q');
+    t.is(await terminal.exitCode(), 0);
+    t.deepEqual(terminal.modes(), UNTOUCHED);
+    t.is(terminal.stty().after, terminal.stty().before);
+  });
+
   test('however it ends, the terminal is as it was', async (t) => {
     const directory = scratch(t), path = lab(directory);
     for (const signal of ['SIGTERM', 'SIGHUP', 'SIGINT', 'SIGKILL'] as const) {
@@ -445,7 +487,8 @@ if (has('the inspector in a terminal', 'tmux')) {
 }
 
 test('without a terminal it says so, and what to do instead', (t) => {
-  const path = lab(scratch(t)), run = (...args: string[]): { status: number | null; stderr: string } => spawnSync(process.execPath, [PROGRAM, 'inspect', ...args], { encoding: 'utf8', timeout: 60_000 });
+  const path = lab(scratch(t)), run = (...args: string[]): { status: number | null; stderr: string } => spawnSync(process.execPath,
+    [PROGRAM, 'inspect', ...args], { encoding: 'utf8', timeout: 60_000 });
   const plain = run('--tui', path);
   t.is(plain.status, 1);
   t.regex(plain.stderr, /standard output is no terminal\n.*framekeep inspect .* prints the report\n.*E_TERMINAL/);

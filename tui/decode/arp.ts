@@ -2,7 +2,8 @@
 import type { Dissection } from './dissection.js';
 import { hex4, hexText, ipv4Text, macText, named } from './text.js';
 
-const OPERATIONS: Readonly<Record<number, string>> = { 1: 'request', 2: 'reply', 3: 'reverse request', 4: 'reverse reply', 8: 'inverse request', 9: 'inverse reply' };
+const OPERATIONS: Readonly<Record<number, string>> = { 1: 'request', 2: 'reply', 3: 'reverse request', 4: 'reverse reply', 8: 'inverse request',
+  9: 'inverse reply' };
 
 export function arp(d: Dissection, at: number): number {
   const hardware = d.u16(at), protocol = d.u16(at + 2), hlen = d.u8(at + 4), plen = d.u8(at + 5), op = d.u16(at + 6);
@@ -16,7 +17,8 @@ export function arp(d: Dissection, at: number): number {
   d.num(layer, 'arp.opcode', 'Operation', at + 6, 2, named(OPERATIONS));
   const known = hardware === 1 && protocol === 0x800 && hlen === 6 && plen === 4;
   if (!known) {
-    for (const [what, from, length] of [['Sender hardware', at + 8, hlen], ['Sender protocol', at + 8 + hlen, plen], ['Target hardware', at + 8 + hlen + plen, hlen], ['Target protocol', at + 8 + 2 * hlen + plen, plen]] as const) {
+    for (const [what, from, length] of [['Sender hardware', at + 8, hlen], ['Sender protocol', at + 8 + hlen, plen],
+      ['Target hardware', at + 8 + hlen + plen, hlen], ['Target protocol', at + 8 + 2 * hlen + plen, plen]] as const) {
       if (length > 0) d.add(layer, '', `${what} address`, from, length, hexText(d.slice(from, length)));
     }
     return end;

@@ -8,17 +8,24 @@ const COOKIE = 0x63825363;
 type Kind = 'ip' | 'ips' | 'text' | 'seconds' | 'u8' | 'u16' | 'list' | 'client';
 /** Name, kind, and Wireshark's name of the value. */
 const OPTIONS: Readonly<Record<number, readonly [name: string, kind: Kind, key: string]>> = {
-  1: ['Subnet mask', 'ip', 'dhcp.option.subnet_mask'], 3: ['Router', 'ips', 'dhcp.option.router'], 6: ['Domain name server', 'ips', 'dhcp.option.domain_name_server'], 12: ['Host name', 'text', 'dhcp.option.hostname'],
-  15: ['Domain name', 'text', 'dhcp.option.domain_name'], 26: ['Interface MTU', 'u16', 'dhcp.option.interface_mtu'], 28: ['Broadcast address', 'ip', 'dhcp.option.broadcast_address'],
-  42: ['NTP servers', 'ips', 'dhcp.option.ntp_server'], 50: ['Requested IP address', 'ip', 'dhcp.option.requested_ip_address'], 51: ['Lease time', 'seconds', 'dhcp.option.ip_address_lease_time'],
-  53: ['Message type', 'u8', 'dhcp.option.dhcp'], 54: ['Server identifier', 'ip', 'dhcp.option.dhcp_server_id'], 55: ['Parameter request list', 'list', 'dhcp.option.request_list_item'],
-  57: ['Maximum message size', 'u16', 'dhcp.option.dhcp_max_message_size'], 58: ['Renewal time', 'seconds', 'dhcp.option.renewal_time_value'], 59: ['Rebinding time', 'seconds', 'dhcp.option.rebinding_time_value'],
-  60: ['Vendor class', 'text', 'dhcp.option.vendor_class_id'], 61: ['Client identifier', 'client', ''], 66: ['TFTP server name', 'text', 'dhcp.option.tftp_server_name'], 67: ['Boot file name', 'text', 'dhcp.option.bootfile_name'],
+  1: ['Subnet mask', 'ip', 'dhcp.option.subnet_mask'], 3: ['Router', 'ips', 'dhcp.option.router'],
+    6: ['Domain name server', 'ips', 'dhcp.option.domain_name_server'], 12: ['Host name', 'text', 'dhcp.option.hostname'],
+  15: ['Domain name', 'text', 'dhcp.option.domain_name'], 26: ['Interface MTU', 'u16', 'dhcp.option.interface_mtu'],
+    28: ['Broadcast address', 'ip', 'dhcp.option.broadcast_address'],
+  42: ['NTP servers', 'ips', 'dhcp.option.ntp_server'], 50: ['Requested IP address', 'ip', 'dhcp.option.requested_ip_address'],
+    51: ['Lease time', 'seconds', 'dhcp.option.ip_address_lease_time'],
+  53: ['Message type', 'u8', 'dhcp.option.dhcp'], 54: ['Server identifier', 'ip', 'dhcp.option.dhcp_server_id'],
+    55: ['Parameter request list', 'list', 'dhcp.option.request_list_item'],
+  57: ['Maximum message size', 'u16', 'dhcp.option.dhcp_max_message_size'], 58: ['Renewal time', 'seconds', 'dhcp.option.renewal_time_value'],
+    59: ['Rebinding time', 'seconds', 'dhcp.option.rebinding_time_value'],
+  60: ['Vendor class', 'text', 'dhcp.option.vendor_class_id'], 61: ['Client identifier', 'client', ''],
+    66: ['TFTP server name', 'text', 'dhcp.option.tftp_server_name'], 67: ['Boot file name', 'text', 'dhcp.option.bootfile_name'],
 };
 const nameOf = (x: number): string => `${OPTIONS[x]?.[0] ?? 'unknown'} (${x})`;
 
 export function dhcp(d: Dissection, at: number): void {
-  const layer = d.layer('dhcp', 'Dynamic Host Configuration Protocol', at, d.left(at)), operation = d.u8(at), what = operation === 1 ? 'Boot Request' : operation === 2 ? 'Boot Reply' : `Operation ${operation}`;
+  const layer = d.layer('dhcp', 'Dynamic Host Configuration Protocol', at, d.left(at)), operation = d.u8(at), what = operation === 1 ? 'Boot Request'
+    : operation === 2 ? 'Boot Reply' : `Operation ${operation}`;
   layer.text = what;
   d.columns('DHCP', what);
   d.num(layer, 'dhcp.type', 'Operation', at, 1, () => what);
@@ -32,7 +39,8 @@ export function dhcp(d: Dissection, at: number): void {
   for (const [key, name, from] of [['client', 'Client', 12], ['your', 'Your', 16], ['server', 'Server', 20], ['relay', 'Relay', 24]] as const) {
     d.add(layer, `dhcp.ip.${key}`, `${name} IP address`, at + from, 4, ipv4Text(d.slice(at + from, 4)));
   }
-  d.add(layer, hlen === 6 ? 'dhcp.hw.mac_addr' : '', 'Client hardware address', at + 28, Math.min(hlen || 16, 16), macText(d.slice(at + 28, Math.min(hlen || 16, 16))));
+  d.add(layer, hlen === 6 ? 'dhcp.hw.mac_addr' : '', 'Client hardware address', at + 28, Math.min(hlen || 16, 16),
+    macText(d.slice(at + 28, Math.min(hlen || 16, 16))));
   for (const [name, from, length] of [['Server name', 44, 64], ['Boot file', 108, 128]] as const) {
     const text = zeroEnded(d.slice(at + from, length));
     d.add(layer, '', name, at + from, length, text === '' ? 'not given' : text);

@@ -4,11 +4,14 @@ import { MALFORMED } from './dissection.js';
 import { hex4, hexText, ipv4Text, ipv6Text, named, printable } from './text.js';
 
 const TYPES: Readonly<Record<number, string>> = {
-  1: 'A', 2: 'NS', 5: 'CNAME', 6: 'SOA', 12: 'PTR', 13: 'HINFO', 15: 'MX', 16: 'TXT', 28: 'AAAA', 33: 'SRV', 35: 'NAPTR', 39: 'DNAME', 41: 'OPT', 43: 'DS', 46: 'RRSIG', 47: 'NSEC', 48: 'DNSKEY', 50: 'NSEC3',
+  1: 'A', 2: 'NS', 5: 'CNAME', 6: 'SOA', 12: 'PTR', 13: 'HINFO', 15: 'MX', 16: 'TXT', 28: 'AAAA', 33: 'SRV', 35: 'NAPTR', 39: 'DNAME', 41: 'OPT',
+    43: 'DS', 46: 'RRSIG', 47: 'NSEC', 48: 'DNSKEY', 50: 'NSEC3',
   52: 'TLSA', 64: 'SVCB', 65: 'HTTPS', 251: 'IXFR', 252: 'AXFR', 255: 'ANY', 257: 'CAA',
 };
-const CODES: Readonly<Record<number, string>> = { 0: 'No error', 1: 'Format error', 2: 'Server failure', 3: 'No such name', 4: 'Not implemented', 5: 'Refused' };
-const OPCODES: Readonly<Record<number, string>> = { 0: 'Standard query', 1: 'Inverse query', 2: 'Server status request', 4: 'Zone change notification', 5: 'Dynamic update' };
+const CODES: Readonly<Record<number, string>> = { 0: 'No error', 1: 'Format error', 2: 'Server failure', 3: 'No such name', 4: 'Not implemented',
+  5: 'Refused' };
+const OPCODES: Readonly<Record<number, string>> = { 0: 'Standard query', 1: 'Inverse query', 2: 'Server status request',
+  4: 'Zone change notification', 5: 'Dynamic update' };
 const CLASSES: Readonly<Record<number, string>> = { 1: 'IN', 3: 'CH', 254: 'NONE', 255: 'ANY' };
 const typeName = (x: number): string => TYPES[x] ?? `TYPE${x}`;
 /** Records that are shown one by one: 65,535 counted ones can be 20 bytes each in a long frame. */
@@ -22,7 +25,8 @@ export function dnsOverTcp(d: Dissection, at: number): void {
 }
 
 export function dns(d: Dissection, at: number, protocol: string): void {
-  const layer = d.layer('dns', protocol === 'MDNS' ? 'Multicast Domain Name System' : protocol === 'LLMNR' ? 'Link-local Multicast Name Resolution' : 'Domain Name System', at, d.left(at));
+  const layer = d.layer('dns', protocol === 'MDNS' ? 'Multicast Domain Name System' : protocol === 'LLMNR' ? 'Link-local Multicast Name Resolution'
+    : 'Domain Name System', at, d.left(at));
   d.columns(protocol, protocol);
   const id = d.num(layer, 'dns.id', 'Transaction', at, 2, hex4), word = d.u16(at + 2), answer = word >> 15, opcode = word >> 11 & 15, code = word & 15;
   const what = `${OPCODES[opcode] ?? `Operation ${opcode}`}${answer === 1 ? ' response' : ''}`;
@@ -36,7 +40,8 @@ export function dns(d: Dissection, at: number, protocol: string): void {
     d.bits(flags, protocol === 'LLMNR' ? '' : 'dns.flags.recavail', 'Recursion available', at + 2, 2, 0x0080);
     d.bits(flags, 'dns.flags.rcode', 'Reply code', at + 2, 2, 0x000f, named(CODES));
   }
-  const counts = [d.num(layer, 'dns.count.queries', 'Questions', at + 4, 2), d.num(layer, 'dns.count.answers', 'Answers', at + 6, 2), d.num(layer, 'dns.count.auth_rr', 'Authority records', at + 8, 2), d.num(layer, 'dns.count.add_rr', 'Additional records', at + 10, 2)];
+  const counts = [d.num(layer, 'dns.count.queries', 'Questions', at + 4, 2), d.num(layer, 'dns.count.answers', 'Answers', at + 6, 2),
+    d.num(layer, 'dns.count.auth_rr', 'Authority records', at + 8, 2), d.num(layer, 'dns.count.add_rr', 'Additional records', at + 10, 2)];
   let info = `${what} ${hex4(id)}${answer === 1 && code !== 0 ? ` ${CODES[code] ?? `code ${code}`}` : ''}`;
   d.columns(protocol, info);
   layer.text = what;

@@ -14,13 +14,17 @@ import { hex2, hex4, hexText, macText } from './text.js';
 
 /** IEEE 802 numbers (IANA), of what a switch sees. */
 export const ETHERTYPES: Readonly<Record<number, string>> = {
-  0x0800: 'IPv4', 0x0806: 'ARP', 0x0842: 'Wake-on-LAN', 0x22f3: 'TRILL', 0x8035: 'RARP', 0x809b: 'AppleTalk', 0x8100: '802.1Q VLAN', 0x8137: 'IPX', 0x86dd: 'IPv6',
-  0x8808: 'MAC control', 0x8809: 'Slow protocols', 0x8847: 'MPLS', 0x8848: 'MPLS multicast', 0x8863: 'PPPoE discovery', 0x8864: 'PPPoE session', 0x888e: '802.1X authentication',
-  0x88a8: '802.1ad service VLAN', 0x88b5: 'Local experimental 1', 0x88b6: 'Local experimental 2', 0x88cc: 'LLDP', 0x88e5: 'MACsec', 0x88e7: 'Provider backbone bridge', 0x88f7: 'PTP',
+  0x0800: 'IPv4', 0x0806: 'ARP', 0x0842: 'Wake-on-LAN', 0x22f3: 'TRILL', 0x8035: 'RARP', 0x809b: 'AppleTalk', 0x8100: '802.1Q VLAN', 0x8137: 'IPX',
+    0x86dd: 'IPv6',
+  0x8808: 'MAC control', 0x8809: 'Slow protocols', 0x8847: 'MPLS', 0x8848: 'MPLS multicast', 0x8863: 'PPPoE discovery', 0x8864: 'PPPoE session',
+    0x888e: '802.1X authentication',
+  0x88a8: '802.1ad service VLAN', 0x88b5: 'Local experimental 1', 0x88b6: 'Local experimental 2', 0x88cc: 'LLDP', 0x88e5: 'MACsec',
+    0x88e7: 'Provider backbone bridge', 0x88f7: 'PTP',
   0x8902: 'Connectivity fault management', 0x8906: 'FCoE', 0x9000: 'Loopback', 0x9100: 'VLAN, double tagged', 0x9200: 'VLAN, triple tagged',
 };
 /** For the list's column, as Wireshark has them; others by number. */
-const SHORT: Readonly<Record<number, string>> = { 0x0842: 'WOL', 0x809b: 'ATALK', 0x8137: 'IPX', 0x8808: 'MAC CTRL', 0x8809: 'LACP', 0x888e: 'EAPOL', 0x88e5: 'MACSEC', 0x88f7: 'PTPv2', 0x8902: 'CFM', 0x8906: 'FCoE', 0x9000: 'LOOP' };
+const SHORT: Readonly<Record<number, string>> = { 0x0842: 'WOL', 0x809b: 'ATALK', 0x8137: 'IPX', 0x8808: 'MAC CTRL', 0x8809: 'LACP', 0x888e: 'EAPOL',
+  0x88e5: 'MACSEC', 0x88f7: 'PTPv2', 0x8902: 'CFM', 0x8906: 'FCoE', 0x9000: 'LOOP' };
 const isVlan = (type: number): boolean => type === 0x8100 || type === 0x88a8 || type === 0x9100 || type === 0x9200;
 /** Below this, the field is a length (IEEE 802.3); 0x0600 and above are EtherTypes. */
 const FIRST_TYPE = 0x0600;
@@ -77,7 +81,8 @@ function vlan(d: Dissection, type: number, at: number): number {
   const service = type === 0x88a8, key = service ? 'ieee8021ad' : 'vlan', id = d.u16(at) & 0xfff;
   const layer = d.layer(key, service ? '802.1ad Service VLAN' : '802.1Q Virtual LAN', at, 4, `PRI: ${d.u16(at) >> 13}, DEI: ${d.u16(at) >> 12 & 1}, ID: ${id}`);
   const size = service ? 1 : 2, shift = service ? 1 : 256;
-  d.bits(layer, `${key}.priority`, 'Priority', at, size, 0xe0 * shift, (x) => `${['best effort', 'background', 'excellent effort', 'critical applications', 'video', 'voice', 'internetwork control', 'network control'][x]} (${x})`);
+  d.bits(layer, `${key}.priority`, 'Priority', at, size, 0xe0 * shift,
+    (x) => `${['best effort', 'background', 'excellent effort', 'critical applications', 'video', 'voice', 'internetwork control', 'network control'][x]} (${x})`);
   d.bits(layer, `${key}.dei`, 'Drop eligible', at, size, 0x10 * shift);
   d.bits(layer, `${key}.id`, 'VLAN', at, 2, 0x0fff);
   d.columns('VLAN', `VLAN ${id}`);
@@ -99,7 +104,8 @@ function length8023(d: Dissection, length: number, at: number): number {
   return end;
 }
 
-const SAPS: Readonly<Record<number, string>> = { 0x00: 'null', 0x06: 'IP', 0x42: 'Spanning tree', 0xaa: 'SNAP', 0xe0: 'NetWare', 0xf0: 'NetBIOS', 0xfe: 'ISO network layer', 0xff: 'global' };
+const SAPS: Readonly<Record<number, string>> = { 0x00: 'null', 0x06: 'IP', 0x42: 'Spanning tree', 0xaa: 'SNAP', 0xe0: 'NetWare', 0xf0: 'NetBIOS',
+  0xfe: 'ISO network layer', 0xff: 'global' };
 const CISCO: Readonly<Record<number, string>> = { 0x010b: 'PVSTP+', 0x2000: 'CDP', 0x2003: 'VTP', 0x2004: 'DTP', 0x0111: 'UDLD' };
 
 function llc(d: Dissection, at: number): void {

@@ -7,12 +7,14 @@ import { hex4, ipv4Text, named } from './text.js';
 
 export const ECHO_REPLY = 0, UNREACHABLE = 3, REDIRECT = 5, ECHO = 8, EXCEEDED = 11, PARAMETER = 12;
 const TYPES: Readonly<Record<number, string>> = {
-  0: 'Echo (ping) reply', 3: 'Destination unreachable', 4: 'Source quench', 5: 'Redirect', 8: 'Echo (ping) request', 9: 'Router advertisement', 10: 'Router solicitation',
+  0: 'Echo (ping) reply', 3: 'Destination unreachable', 4: 'Source quench', 5: 'Redirect', 8: 'Echo (ping) request', 9: 'Router advertisement',
+    10: 'Router solicitation',
   11: 'Time-to-live exceeded', 12: 'Parameter problem', 13: 'Timestamp request', 14: 'Timestamp reply', 17: 'Address mask request', 18: 'Address mask reply',
 };
 const CODES: Readonly<Record<number, Readonly<Record<number, string>>>> = {
   3: {
-    0: 'Network unreachable', 1: 'Host unreachable', 2: 'Protocol unreachable', 3: 'Port unreachable', 4: 'Fragmentation needed', 5: 'Source route failed', 6: 'Network unknown', 7: 'Host unknown',
+    0: 'Network unreachable', 1: 'Host unreachable', 2: 'Protocol unreachable', 3: 'Port unreachable', 4: 'Fragmentation needed',
+      5: 'Source route failed', 6: 'Network unknown', 7: 'Host unknown',
     9: 'Network administratively prohibited', 10: 'Host administratively prohibited', 13: 'Communication administratively filtered',
   },
   5: { 0: 'Redirect for network', 1: 'Redirect for host', 2: 'Redirect for service and network', 3: 'Redirect for service and host' },
@@ -29,7 +31,8 @@ export function icmp(d: Dissection, at: number): void {
   const holds = d.left(at) >= length ? onesSum(d.bytes.subarray(at, at + length)) === 0xffff : undefined;
   d.num(layer, 'icmp.checksum', 'Checksum', at + 2, 2, (x) => checksumText(hex4(x), holds));
   if (type === ECHO || type === ECHO_REPLY || type === 13 || type === 14 || type === 17 || type === 18) {
-    const id = d.num(layer, 'icmp.ident', 'Identifier', at + 4, 2, (x) => `${x} (${hex4(x)})`), sequence = d.num(layer, 'icmp.seq', 'Sequence number', at + 6, 2, (x) => `${x} (${hex4(x)})`);
+    const id = d.num(layer, 'icmp.ident', 'Identifier', at + 4, 2, (x) => `${x} (${hex4(x)})`),
+      sequence = d.num(layer, 'icmp.seq', 'Sequence number', at + 6, 2, (x) => `${x} (${hex4(x)})`);
     d.columns('ICMP', `${what}  id=${hex4(id)}, seq=${sequence}`);
     d.data(layer, 'Data', at + 8, d.left(at + 8));
     return;

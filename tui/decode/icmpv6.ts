@@ -7,13 +7,17 @@ import { ipv6 } from './ipv6.js';
 import { hex4, hexText, ipv6Text, macText, named } from './text.js';
 
 const TYPES: Readonly<Record<number, string>> = {
-  1: 'Destination Unreachable', 2: 'Packet Too Big', 3: 'Time Exceeded', 4: 'Parameter Problem', 128: 'Echo (ping) request', 129: 'Echo (ping) reply', 130: 'Multicast Listener Query',
-  131: 'Multicast Listener Report', 132: 'Multicast Listener Done', 133: 'Router Solicitation', 134: 'Router Advertisement', 135: 'Neighbor Solicitation', 136: 'Neighbor Advertisement', 137: 'Redirect',
+  1: 'Destination Unreachable', 2: 'Packet Too Big', 3: 'Time Exceeded', 4: 'Parameter Problem', 128: 'Echo (ping) request', 129: 'Echo (ping) reply',
+    130: 'Multicast Listener Query',
+  131: 'Multicast Listener Report', 132: 'Multicast Listener Done', 133: 'Router Solicitation', 134: 'Router Advertisement',
+    135: 'Neighbor Solicitation', 136: 'Neighbor Advertisement', 137: 'Redirect',
   143: 'Multicast Listener Report Message v2', 155: 'RPL Control',
 };
-const UNREACHABLE: Readonly<Record<number, string>> = { 0: 'no route to destination', 1: 'administratively prohibited', 2: 'beyond scope of source address', 3: 'address unreachable', 4: 'port unreachable', 5: 'source address failed policy', 6: 'reject route' };
+const UNREACHABLE: Readonly<Record<number, string>> = { 0: 'no route to destination', 1: 'administratively prohibited',
+  2: 'beyond scope of source address', 3: 'address unreachable', 4: 'port unreachable', 5: 'source address failed policy', 6: 'reject route' };
 const OPTIONS: Readonly<Record<number, string>> = {
-  1: 'Source link-layer address', 2: 'Target link-layer address', 3: 'Prefix information', 4: 'Redirected header', 5: 'MTU', 14: 'Nonce', 24: 'Route information', 25: 'Recursive DNS server', 31: 'DNS search list',
+  1: 'Source link-layer address', 2: 'Target link-layer address', 3: 'Prefix information', 4: 'Redirected header', 5: 'MTU', 14: 'Nonce',
+    24: 'Route information', 25: 'Recursive DNS server', 31: 'DNS search list',
 };
 
 export function icmpv6(d: Dissection, at: number, between: Between): void {
@@ -38,7 +42,8 @@ export function icmpv6(d: Dissection, at: number, between: Between): void {
       layer.length = Math.min(8, d.left(at));
       return quote(d, () => ipv6(d, body + 4));
     case 128: case 129: {
-      const id = d.num(layer, 'icmpv6.echo.identifier', 'Identifier', body, 2, hex4), sequence = d.num(layer, 'icmpv6.echo.sequence_number', 'Sequence', body + 2, 2);
+      const id = d.num(layer, 'icmpv6.echo.identifier', 'Identifier', body, 2, hex4), sequence = d.num(layer, 'icmpv6.echo.sequence_number',
+        'Sequence', body + 2, 2);
       d.columns('ICMPv6', `${what} id=${hex4(id)}, seq=${sequence}`);
       return d.data(layer, 'Data', body + 4, d.left(body + 4));
     }
@@ -114,7 +119,8 @@ function listeners(d: Dissection, layer: Field, body: number): void {
   let at = body + 4;
   for (let i = 0; i < count && at < d.end; i++) {
     const type = d.u8(at), auxiliary = d.u8(at + 1) * 4, sources = d.u16(at + 2), length = 20 + sources * 16 + auxiliary;
-    const address = ipv6Text(d.slice(at + 4, 16)), record = d.note(layer, 'icmpv6.mldr.mar', 'Record', at, length, `${['', 'include', 'exclude', 'to include', 'to exclude', 'allow', 'block'][type] ?? `type ${type}`} ${address}`);
+    const address = ipv6Text(d.slice(at + 4, 16)), record = d.note(layer, 'icmpv6.mldr.mar', 'Record', at, length,
+      `${['', 'include', 'exclude', 'to include', 'to exclude', 'allow', 'block'][type] ?? `type ${type}`} ${address}`);
     d.num(record, 'icmpv6.mldr.mar.record_type', 'Type', at, 1);
     d.num(record, 'icmpv6.mldr.mar.nb_sources', 'Sources', at + 2, 2);
     d.add(record, 'icmpv6.mldr.mar.multicast_address', 'Multicast address', at + 4, 16, address);

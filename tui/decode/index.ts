@@ -33,8 +33,10 @@ export function decodeFrame(bytes: Uint8Array, offset: number, captured: number,
     stopped = stop === CUT ? 'cut' : 'malformed';
     // The end of what the layer in hand had: decoding stopped before all of it was understood.
     const last = d.layers.at(-1), name = stop === CUT ? '[Cut]' : '[Malformed]';
-    const text = stop === CUT ? `the frame goes on: ${captured} of its ${wire} bytes were kept` : `${last?.name ?? 'Ethernet'}: a length says more than there is`;
-    d.layers.push({ key: stop === CUT ? '_ws.short' : '_ws.malformed', name, text, at: last?.at ?? 0, length: last?.length ?? 0, value: undefined, children: [] });
+    const text = stop === CUT ? `the frame goes on: ${captured} of its ${wire} bytes were kept`
+      : `${last?.name ?? 'Ethernet'}: a length says more than there is`;
+    d.layers.push({ key: stop === CUT ? '_ws.short' : '_ws.malformed', name, text, at: last?.at ?? 0, length: last?.length ?? 0, value: undefined,
+      children: [] });
     if (d.protocol === '') d.protocol = 'Ethernet';
     d.info += `${d.info === '' ? '' : ' '}${stop === CUT ? '[Cut]' : `[Malformed: ${last?.name ?? 'Ethernet'}]`}`;
   }

@@ -11,8 +11,10 @@ import { gre, igmp } from './tunnels.js';
 import { udp } from './udp.js';
 
 export const PROTOCOLS: Readonly<Record<number, string>> = {
-  0: 'IPv6 hop-by-hop options', 1: 'ICMP', 2: 'IGMP', 4: 'IPv4', 6: 'TCP', 17: 'UDP', 33: 'DCCP', 41: 'IPv6', 43: 'IPv6 routing', 44: 'IPv6 fragment', 46: 'RSVP', 47: 'GRE', 50: 'ESP',
-  51: 'AH', 58: 'ICMPv6', 59: 'no next header', 60: 'IPv6 destination options', 88: 'EIGRP', 89: 'OSPF', 97: 'EtherIP', 103: 'PIM', 112: 'VRRP', 115: 'L2TP', 132: 'SCTP', 135: 'Mobile IPv6', 136: 'UDP-Lite',
+  0: 'IPv6 hop-by-hop options', 1: 'ICMP', 2: 'IGMP', 4: 'IPv4', 6: 'TCP', 17: 'UDP', 33: 'DCCP', 41: 'IPv6', 43: 'IPv6 routing', 44: 'IPv6 fragment',
+    46: 'RSVP', 47: 'GRE', 50: 'ESP',
+  51: 'AH', 58: 'ICMPv6', 59: 'no next header', 60: 'IPv6 destination options', 88: 'EIGRP', 89: 'OSPF', 97: 'EtherIP', 103: 'PIM', 112: 'VRRP',
+    115: 'L2TP', 132: 'SCTP', 135: 'Mobile IPv6', 136: 'UDP-Lite',
 };
 export const protocolText = (x: number): string => `${PROTOCOLS[x] ?? 'unknown'} (${x})`;
 
@@ -51,4 +53,5 @@ export function checksumHolds(d: Dissection, at: number, length: number, protoco
   const pseudo = onesSum(destination, onesSum(source, protocol + length));
   return onesSum(d.bytes.subarray(at, at + length), pseudo) === 0xffff;
 }
-export const checksumText = (shown: string, holds: boolean | undefined): string => holds === undefined ? `${shown}, not checked` : holds ? `${shown}, correct` : `${shown}, incorrect`;
+export const checksumText = (shown: string, holds: boolean | undefined): string => holds === undefined ? `${shown}, not checked` : holds
+  ? `${shown}, correct` : `${shown}, incorrect`;

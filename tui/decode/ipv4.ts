@@ -5,7 +5,8 @@ import { quote } from './icmp.js';
 import { checksumText, onesSum, PROTOCOLS, protocolText, transport } from './internet.js';
 import { hex2, hex4, ipv4Text, pair } from './text.js';
 
-const OPTIONS: Readonly<Record<number, string>> = { 0: 'End of options', 1: 'No operation', 7: 'Record route', 68: 'Timestamp', 130: 'Security', 131: 'Loose source route', 137: 'Strict source route', 148: 'Router alert' };
+const OPTIONS: Readonly<Record<number, string>> = { 0: 'End of options', 1: 'No operation', 7: 'Record route', 68: 'Timestamp', 130: 'Security',
+  131: 'Loose source route', 137: 'Strict source route', 148: 'Router alert' };
 const ECN = ['not ECN-capable', 'ECN-capable (1)', 'ECN-capable (0)', 'congestion experienced'];
 
 /** @returns where the datagram ends by its total length */
@@ -26,7 +27,8 @@ export function ipv4(d: Dissection, at: number): number {
   d.num(layer, 'ip.len', 'Total length', at + 2, 2);
   d.num(layer, 'ip.id', 'Identification', at + 4, 2, (x) => `${hex4(x)} (${x})`);
   const word = d.u16(at + 6), more = (word & 0x2000) !== 0, offset = (word & 0x1fff) * 8;
-  const flags = d.note(layer, 'ip.flags', 'Flags', at + 6, 1, [[0x8000, 'reserved'], [0x4000, "don't fragment"], [0x2000, 'more fragments']].filter(([bit]) => (word & Number(bit)) !== 0).map(([, what]) => what).join(', ') || 'none', word >> 13);
+  const flags = d.note(layer, 'ip.flags', 'Flags', at + 6, 1, [[0x8000, 'reserved'], [0x4000, "don't fragment"],
+    [0x2000, 'more fragments']].filter(([bit]) => (word & Number(bit)) !== 0).map(([, what]) => what).join(', ') || 'none', word >> 13);
   d.bits(flags, 'ip.flags.rb', 'Reserved', at + 6, 1, 0x80);
   d.bits(flags, 'ip.flags.df', "Don't fragment", at + 6, 1, 0x40);
   d.bits(flags, 'ip.flags.mf', 'More fragments', at + 6, 1, 0x20);

@@ -7,7 +7,9 @@ import { hex2, hex8, hexText, ipv6Text } from './text.js';
 
 const HOP_BY_HOP = 0, ROUTING = 43, FRAGMENT = 44, AUTHENTICATION = 51, DESTINATION = 60, MOBILITY = 135;
 const OPTIONS: Readonly<Record<number, string>> = { 0: 'Pad1', 1: 'PadN', 5: 'Router alert', 0xc2: 'Jumbo payload', 0x63: 'RPL', 0xc9: 'Home address' };
-const NAMES: Readonly<Record<number, string>> = { [HOP_BY_HOP]: 'IPv6 Hop-by-hop Options', [ROUTING]: 'IPv6 Routing Header', [FRAGMENT]: 'IPv6 Fragment Header', [AUTHENTICATION]: 'Authentication Header', [DESTINATION]: 'IPv6 Destination Options', [MOBILITY]: 'IPv6 Mobility Header' };
+const NAMES: Readonly<Record<number, string>> = { [HOP_BY_HOP]: 'IPv6 Hop-by-hop Options', [ROUTING]: 'IPv6 Routing Header',
+  [FRAGMENT]: 'IPv6 Fragment Header', [AUTHENTICATION]: 'Authentication Header', [DESTINATION]: 'IPv6 Destination Options',
+  [MOBILITY]: 'IPv6 Mobility Header' };
 /** Headers in a row, at most: RFC 8200 wants each once. */
 const MOST_HEADERS = 12;
 
@@ -47,7 +49,8 @@ function extensions(d: Dissection, first: number, from: number, between: { sourc
     next = d.u8(at);
     const layer = d.layer('', NAMES[kind], at, length);
     d.columns('IPv6', `${NAMES[kind]}, next ${protocolText(next)}`);
-    d.num(layer, kind === FRAGMENT ? 'ipv6.fraghdr.nxt' : kind === HOP_BY_HOP ? 'ipv6.hopopts.nxt' : kind === DESTINATION ? 'ipv6.dstopts.nxt' : '', 'Next header', at, 1, protocolText);
+    d.num(layer, kind === FRAGMENT ? 'ipv6.fraghdr.nxt' : kind === HOP_BY_HOP ? 'ipv6.hopopts.nxt' : kind === DESTINATION ? 'ipv6.dstopts.nxt' : '',
+      'Next header', at, 1, protocolText);
     if (kind === FRAGMENT) {
       const word = d.u16(at + 2), offset = word & 0xfff8, more = (word & 1) !== 0;
       d.note(layer, '', 'Offset', at + 2, 2, `${offset} bytes`, offset >> 3);

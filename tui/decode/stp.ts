@@ -16,9 +16,11 @@ export function stp(d: Dissection, at: number): void {
   if (type === 0x80) return;
   if (type !== 0 && type !== 2) return d.data(layer, 'Content', at + 4, d.left(at + 4));
 
-  const bits = d.u8(at + 4), rapid = type === 2, set = [[0x80, 'TC ack'], [0x40, 'agreement'], [0x20, 'forwarding'], [0x10, 'learning'], [0x02, 'proposal'], [0x01, 'topology change']]
+  const bits = d.u8(at + 4), rapid = type === 2, set = [[0x80, 'TC ack'], [0x40, 'agreement'], [0x20, 'forwarding'], [0x10, 'learning'],
+    [0x02, 'proposal'], [0x01, 'topology change']]
     .filter(([bit]) => (bits & Number(bit)) !== 0 && (rapid || bit === 0x80 || bit === 0x01)).map(([, name]) => name);
-  const flags = d.note(layer, 'stp.flags', 'Flags', at + 4, 1, `${hex2(bits)}${set.length > 0 ? ` (${set.join(', ')})` : ''}${rapid ? `, port ${ROLES[bits >> 2 & 3]}` : ''}`, bits);
+  const flags = d.note(layer, 'stp.flags', 'Flags', at + 4, 1,
+    `${hex2(bits)}${set.length > 0 ? ` (${set.join(', ')})` : ''}${rapid ? `, port ${ROLES[bits >> 2 & 3]}` : ''}`, bits);
   d.bits(flags, 'stp.flags.tcack', 'Topology change acknowledged', at + 4, 1, 0x80);
   if (rapid) {
     d.bits(flags, 'stp.flags.agreement', 'Agreement', at + 4, 1, 0x40);
@@ -31,7 +33,8 @@ export function stp(d: Dissection, at: number): void {
   const root = bridge(d, layer, 'stp.root', 'Root', at + 5), cost = d.num(layer, 'stp.root.cost', 'Root path cost', at + 13, 4);
   bridge(d, layer, 'stp.bridge', 'Bridge', at + 17);
   const port = d.num(layer, 'stp.port', 'Port', at + 25, 2, hex4);
-  for (const [key, name, from] of [['stp.msg_age', 'Message age', 27], ['stp.max_age', 'Maximum age', 29], ['stp.hello', 'Hello time', 31], ['stp.forward', 'Forward delay', 33]] as const) {
+  for (const [key, name, from] of [['stp.msg_age', 'Message age', 27], ['stp.max_age', 'Maximum age', 29], ['stp.hello', 'Hello time', 31],
+    ['stp.forward', 'Forward delay', 33]] as const) {
     const time = d.u16(at + from) / 256;
     d.note(layer, key, name, at + from, 2, `${time} s`, time);
   }

@@ -5,7 +5,8 @@ import { checksumHolds, checksumText, type Between } from './internet.js';
 import { dnsOverTcp } from './dns.js';
 import { hex4, hexText, printable } from './text.js';
 
-const FLAGS = [[0x001, 'FIN', 'fin'], [0x002, 'SYN', 'syn'], [0x004, 'RST', 'reset'], [0x008, 'PSH', 'push'], [0x010, 'ACK', 'ack'], [0x020, 'URG', 'urg'], [0x040, 'ECE', 'ece'], [0x080, 'CWR', 'cwr'], [0x100, 'AE', 'ae']] as const;
+const FLAGS = [[0x001, 'FIN', 'fin'], [0x002, 'SYN', 'syn'], [0x004, 'RST', 'reset'], [0x008, 'PSH', 'push'], [0x010, 'ACK', 'ack'],
+  [0x020, 'URG', 'urg'], [0x040, 'ECE', 'ece'], [0x080, 'CWR', 'cwr'], [0x100, 'AE', 'ae']] as const;
 const MPTCP = ['MP_CAPABLE', 'MP_JOIN', 'DSS', 'ADD_ADDR', 'REMOVE_ADDR', 'MP_PRIO', 'MP_FAIL', 'MP_FASTCLOSE', 'MP_TCPRST'];
 
 export function tcp(d: Dissection, at: number, between: Between): void {
@@ -86,7 +87,8 @@ function options(d: Dissection, parent: Field, from: number, end: number): strin
       add('SACK permitted', '', 'tcp.options.sack_perm', '04:02');
       info += ' SACK_PERM';
     } else if (kind === 5) {
-      const blocks = Array.from({ length: (length - 2) >> 3 }, (_, i) => at + 2 + 8 * i), option = add('SACK', blocks.map((b) => `${d.u32(b)}-${d.u32(b + 4)}`).join(', '), 'tcp.options.sack');
+      const blocks = Array.from({ length: (length - 2) >> 3 }, (_, i) => at + 2 + 8 * i),
+        option = add('SACK', blocks.map((b) => `${d.u32(b)}-${d.u32(b + 4)}`).join(', '), 'tcp.options.sack');
       for (const b of blocks) {
         d.num(option, 'tcp.options.sack_le', 'Left edge', b, 4);
         d.num(option, 'tcp.options.sack_re', 'Right edge', b + 4, 4);

@@ -8,7 +8,8 @@ import { ipv6 } from './ipv6.js';
 import { hex2, hex4, ipv4Text, named } from './text.js';
 
 export function mpls(d: Dissection, at: number): number {
-  const label = d.u24(at) >> 4, bottom = (d.u8(at + 2) & 1) !== 0, layer = d.layer('mpls', 'MultiProtocol Label Switching', at, 4, `label ${label}${bottom ? ', bottom of stack' : ''}`);
+  const label = d.u24(at) >> 4, bottom = (d.u8(at + 2) & 1) !== 0, layer = d.layer('mpls', 'MultiProtocol Label Switching', at, 4,
+    `label ${label}${bottom ? ', bottom of stack' : ''}`);
   d.note(layer, 'mpls.label', 'Label', at, 4, String(label), label);
   d.note(layer, 'mpls.exp', 'Traffic class', at, 4, String(d.u8(at + 2) >> 1 & 7), d.u8(at + 2) >> 1 & 7);
   d.note(layer, 'mpls.bottom', 'Bottom of stack', at, 4, bottom ? 'set' : 'not set', Number(bottom));
@@ -22,8 +23,11 @@ export function mpls(d: Dissection, at: number): number {
   return -1;
 }
 
-const CODES: Readonly<Record<number, string>> = { 0x00: 'Session data', 0x07: 'Active Discovery Offer (PADO)', 0x09: 'Active Discovery Initiation (PADI)', 0x19: 'Active Discovery Request (PADR)', 0x65: 'Active Discovery Session-confirmation (PADS)', 0xa7: 'Active Discovery Terminate (PADT)' };
-const PPP: Readonly<Record<number, string>> = { 0x0021: 'IPv4', 0x0057: 'IPv6', 0x8021: 'PPP IPCP', 0x8057: 'PPP IPV6CP', 0xc021: 'PPP LCP', 0xc023: 'PPP PAP', 0xc223: 'PPP CHAP' };
+const CODES: Readonly<Record<number, string>> = { 0x00: 'Session data', 0x07: 'Active Discovery Offer (PADO)',
+  0x09: 'Active Discovery Initiation (PADI)', 0x19: 'Active Discovery Request (PADR)', 0x65: 'Active Discovery Session-confirmation (PADS)',
+  0xa7: 'Active Discovery Terminate (PADT)' };
+const PPP: Readonly<Record<number, string>> = { 0x0021: 'IPv4', 0x0057: 'IPv6', 0x8021: 'PPP IPCP', 0x8057: 'PPP IPV6CP', 0xc021: 'PPP LCP',
+  0xc023: 'PPP PAP', 0xc223: 'PPP CHAP' };
 
 export function pppoe(d: Dissection, at: number, session: boolean): number {
   const code = d.u8(at + 1), id = d.u16(at + 2), length = d.u16(at + 4), end = Math.min(at + 6 + length, d.end);
@@ -48,7 +52,8 @@ export function pppoe(d: Dissection, at: number, session: boolean): number {
 }
 
 export function gre(d: Dissection, at: number): void {
-  const flags = d.u16(at), type = d.u16(at + 2), length = 4 + ((flags & 0x8000) !== 0 ? 4 : 0) + ((flags & 0x2000) !== 0 ? 4 : 0) + ((flags & 0x1000) !== 0 ? 4 : 0);
+  const flags = d.u16(at), type = d.u16(at + 2), length = 4 + ((flags & 0x8000) !== 0 ? 4 : 0) + ((flags & 0x2000) !== 0 ? 4
+    : 0) + ((flags & 0x1000) !== 0 ? 4 : 0);
   const layer = d.layer('gre', 'Generic Routing Encapsulation', at, length, hex4(type));
   d.num(layer, 'gre.flags_and_version', 'Flags and version', at, 2, hex4);
   d.num(layer, 'gre.proto', 'Protocol', at + 2, 2, hex4);
@@ -59,7 +64,8 @@ export function gre(d: Dissection, at: number): void {
   void etherType(d, type, at + length);
 }
 
-const IGMP: Readonly<Record<number, string>> = { 0x11: 'Membership Query', 0x12: 'Membership Report v1', 0x16: 'Membership Report v2', 0x17: 'Leave Group', 0x22: 'Membership Report v3' };
+const IGMP: Readonly<Record<number, string>> = { 0x11: 'Membership Query', 0x12: 'Membership Report v1', 0x16: 'Membership Report v2',
+  0x17: 'Leave Group', 0x22: 'Membership Report v3' };
 
 export function igmp(d: Dissection, at: number): void {
   const type = d.u8(at), length = d.end - at, layer = d.layer('igmp', 'Internet Group Management Protocol', at, d.left(at), IGMP[type] ?? hex2(type));

@@ -7,7 +7,8 @@ import { checksumHolds, checksumText, type Between } from './internet.js';
 import { hex4 } from './text.js';
 
 /** Ports (IANA) of what is named in the list and not decoded. */
-const NAMES: Readonly<Record<number, string>> = { 69: 'TFTP', 123: 'NTP', 137: 'NBNS', 161: 'SNMP', 162: 'SNMP', 443: 'QUIC', 514: 'Syslog', 520: 'RIP', 546: 'DHCPv6', 547: 'DHCPv6', 1701: 'L2TP', 1900: 'SSDP', 2123: 'GTP', 4500: 'UDPENCAP' };
+const NAMES: Readonly<Record<number, string>> = { 69: 'TFTP', 123: 'NTP', 137: 'NBNS', 161: 'SNMP', 162: 'SNMP', 443: 'QUIC', 514: 'Syslog',
+  520: 'RIP', 546: 'DHCPv6', 547: 'DHCPv6', 1701: 'L2TP', 1900: 'SSDP', 2123: 'GTP', 4500: 'UDPENCAP' };
 
 export function udp(d: Dissection, at: number, between: Between): void {
   const from = d.u16(at), to = d.u16(at + 2), length = d.u16(at + 4), layer = d.layer('udp', 'User Datagram Protocol', at, 8, `${from} > ${to}`);

@@ -107,7 +107,8 @@ export class FrameList {
   private sequences(recovery: Recovery, n: number): Numbers {
     const lane = recovery.lanes[n], view = this.views[n], { slots } = view, list = new Numbers(), lap = lane.next - slots;
     const take = (slot: number, sequence: number): void => {
-      if (lane.state[slot] === SLOT_VALID && sequenceOf(view.at(slot).generation, slots, slot) === sequence && (view.flags & FLAG_CONTINUED) === 0) list.push(n * LANE_UNIT + sequence);
+      if (lane.state[slot] === SLOT_VALID && sequenceOf(view.at(slot).generation, slots, slot) === sequence
+        && (view.flags & FLAG_CONTINUED) === 0) list.push(n * LANE_UNIT + sequence);
     };
     if (lane.newest < 0) return list;
     if (lane.oldest < lap) {
@@ -135,7 +136,8 @@ export class FrameList {
     lanes.forEach((_, n) => load(n));
     for (;;) {
       let best = 0;
-      for (let n = 1; n < lanes.length; n++) if (boot[n] < boot[best] || (boot[n] === boot[best] && (high[n] < high[best] || (high[n] === high[best] && low[n] < low[best])))) best = n;
+      for (let n = 1; n < lanes.length; n++) if (boot[n] < boot[best] || (boot[n] === boot[best]
+        && (high[n] < high[best] || (high[n] === high[best] && low[n] < low[best])))) best = n;
       if (boot[best] === Infinity) return;
       this.append(lanes[best].at(at[best]++));
       load(best);

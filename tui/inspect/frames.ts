@@ -74,7 +74,8 @@ export class Frames {
 
   /** Shows only what matches; undefined: everything. What matches is found by `work`. */
   setFilter(expression: string, match: FrameMatch | undefined): void {
-    this.filtering = match === undefined ? undefined : { expression, match, numbers: new Numbers(), next: this.all.dropped, began: performance.now(), seconds: 0 };
+    this.filtering = match === undefined ? undefined : { expression, match, numbers: new Numbers(), next: this.all.dropped, began: performance.now(),
+      seconds: 0 };
   }
 
   /** Does a slice of what is to be done. @returns whether more is left */
@@ -145,7 +146,8 @@ export class Frames {
   /** The row that shows frame `number`, or the next one. */
   rowOf(number: number): number {
     const index = number - 1;
-    return this.filtering === undefined ? Math.max(0, Math.min(index - this.all.dropped, this.count - 1)) : Math.min(this.filtering.numbers.search(index), Math.max(0, this.count - 1));
+    return this.filtering === undefined ? Math.max(0, Math.min(index - this.all.dropped, this.count - 1))
+      : Math.min(this.filtering.numbers.search(index), Math.max(0, this.count - 1));
   }
 
   /** A row's time, ns since 1970; undefined: its frame was replaced. */

@@ -33,7 +33,8 @@ export class HexPane {
   /** @returns whether the cursor has moved; undefined: a key that is not for it */
   key(key: string): boolean | undefined {
     const page = Math.max(1, this.height - 1) * COLUMNS;
-    const step: Record<string, number> = { left: -1, h: -1, right: 1, l: 1, up: -COLUMNS, k: -COLUMNS, down: COLUMNS, j: COLUMNS, pageup: -page, pagedown: page, 'C-b': -page, 'C-f': page, home: -Infinity, g: -Infinity, end: Infinity, G: Infinity };
+    const step: Record<string, number> = { left: -1, h: -1, right: 1, l: 1, up: -COLUMNS, k: -COLUMNS, down: COLUMNS, j: COLUMNS, pageup: -page,
+      pagedown: page, 'C-b': -page, 'C-f': page, home: -Infinity, g: -Infinity, end: Infinity, G: Infinity };
     if (step[key] === undefined) return undefined;
     this.moveTo(this.cursor + step[key]);
     return true;

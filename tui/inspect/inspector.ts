@@ -30,9 +30,14 @@ import { TreePane } from './tree_pane.js';
 
 const FOLLOW_MS = 200, LOOK_MS = 1000, PROGRESS_MS = 80;
 const HELP: readonly HelpSection[] = [
-  { title: 'Moving', keys: [['arrows, h j k l', 'rows; branches of the tree; bytes'], ['PgUp PgDn, g G', 'pages; first, last'], ['Tab, S-Tab', 'frames, layers, bytes'], ['Enter', 'opens: a frame, a branch'], ['< >, left right', 'scrolls the list sideways'], ['z', 'the pane alone, and back']] },
-  { title: 'Finding', keys: [['/', 'filter like tcpdump: tcp port 80; Escape ends it'], ['t', 'go to a time or #number'], ['F', 'follow what is being kept'], ['m, space', 'mark; n N: next, last marked; U: unmark all'], ['T', 'times: since the first, since the one before, of day']] },
-  { title: 'All', keys: [['e', 'export the marked, or what is shown; E: what is shown'], ['r', 'the report, and back; R: look again'], ['O, C', 'open, close all layers'], ['?', 'this help'], ['q', 'end']] },
+  { title: 'Moving', keys: [['arrows, h j k l', 'rows; branches of the tree; bytes'], ['PgUp PgDn, g G', 'pages; first, last'],
+    ['Tab, S-Tab', 'frames, layers, bytes'], ['Enter', 'opens: a frame, a branch'], ['< >, left right', 'scrolls the list sideways'],
+    ['z', 'the pane alone, and back']] },
+  { title: 'Finding', keys: [['/', 'filter like tcpdump: tcp port 80; Escape ends it'], ['t', 'go to a time or #number'],
+    ['F', 'follow what is being kept'], ['m, space', 'mark; n N: next, last marked; U: unmark all'],
+    ['T', 'times: since the first, since the one before, of day']] },
+  { title: 'All', keys: [['e', 'export the marked, or what is shown; E: what is shown'], ['r', 'the report, and back; R: look again'],
+    ['O, C', 'open, close all layers'], ['?', 'this help'], ['q', 'end']] },
 ];
 type Focus = 'list' | 'tree' | 'hex';
 const PANES: readonly Focus[] = ['list', 'tree', 'hex'];
@@ -156,7 +161,8 @@ export class Inspector implements Program {
   private drawBottom(p: Painter): void {
     if (this.prompt !== undefined) { this.prompt.line.draw(p); return; }
     if (this.job !== undefined) { drawBar(p, 0, this.job.part, `exporting to ${this.job.file} (Escape ends it)`); return; }
-    if (this.frames.isFiltering) { drawBar(p, 0, this.frames.progress, `filtering: ${countText(this.frames.count)} found (Escape takes the filter away)`); return; }
+    if (this.frames.isFiltering) { drawBar(p, 0, this.frames.progress,
+      `filtering: ${countText(this.frames.count)} found (Escape takes the filter away)`); return; }
     if (this.message !== undefined) { p.text(1, 0, fit(this.message.text, p.width - 1), this.message.style); return; }
     const keys = this.page === 'report' ? [['Enter', 'frames'], ['R', 'look again'], ['?', 'help'], ['q', 'quit']]
       : [['?', 'help'], ['/', 'filter'], ['t', 'time'], ['F', 'follow'], ['m', 'mark'], ['e', 'export'], ['r', 'report'], ['q', 'quit'], ['Tab', 'pane']];
@@ -208,7 +214,8 @@ export class Inspector implements Program {
   key(key: string): void {
     this.message = undefined;
     if (this.prompt !== undefined) this.promptKey(key);
-    else if (this.helpFrom >= 0) this.helpFrom = key === 'down' || key === 'j' ? this.helpFrom + 1 : key === 'up' || key === 'k' ? Math.max(0, this.helpFrom - 1) : -1;
+    else if (this.helpFrom >= 0) this.helpFrom = key === 'down' || key === 'j' ? this.helpFrom + 1 : key === 'up' || key === 'k'
+      ? Math.max(0, this.helpFrom - 1) : -1;
     else if (!this.commonKey(key)) {
       if (this.page === 'report') this.reportKey(key);
       else this.paneKey(key);
@@ -288,7 +295,8 @@ export class Inspector implements Program {
   mouse(mouse: Mouse): void {
     if (this.prompt !== undefined) return;
     if (this.helpFrom >= 0) { if (mouse.action === 'down') this.helpFrom = -1; }
-    else if (this.page === 'report') { if (mouse.action === 'wheelup' || mouse.action === 'wheeldown') this.report.scroll(mouse.action === 'wheelup' ? -3 : 3); }
+    else if (this.page === 'report') { if (mouse.action === 'wheelup' || mouse.action === 'wheeldown') this.report.scroll(mouse.action === 'wheelup'
+      ? -3 : 3); }
     else this.paneMouse(mouse);
     this.screen?.redraw();
   }
@@ -388,14 +396,17 @@ export class Inspector implements Program {
     const { frames } = this, count = marked ? frames.marks.size : frames.count;
     if (count === 0) { this.say('there is no frame to export', 'warn'); return; }
     if (this.job !== undefined) { this.say('an export is running', 'warn'); return; }
-    const name = frames.pool.path.split('/').pop()!.replace(/\.pool$/, ''), line = new Prompt(`${countText(count)} ${marked ? 'marked' : 'shown'} frame${count === 1 ? '' : 's'} to:`, `${name}${marked ? '-marked' : ''}.pcapng`);
+    const name = frames.pool.path.split('/').pop()!.replace(/\.pool$/, ''),
+      line = new Prompt(`${countText(count)} ${marked ? 'marked' : 'shown'} frame${count === 1 ? '' : 's'} to:`,
+      `${name}${marked ? '-marked' : ''}.pcapng`);
     this.prompt = {
       line,
       entered: (file) => {
         if (file === '') return undefined;
         try {
           // The marks as they are now; what is shown, as it is when it is written.
-          this.job = ExportJob.start({ pool: frames.pool.path, file, match: marked ? undefined : frames.match, ids: marked ? new Set(frames.marks) : undefined, seconds: undefined }, (ended) => {
+          this.job = ExportJob.start({ pool: frames.pool.path, file, match: marked ? undefined : frames.match, ids: marked ? new Set(frames.marks)
+            : undefined, seconds: undefined }, (ended) => {
             if (ended !== undefined) {
               this.job = undefined;
               this.say(ended.text, ended.failed ? 'bad' : 'good');

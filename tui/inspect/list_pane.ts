@@ -9,7 +9,8 @@ import type { Frames } from './frames.js';
 
 const HEADS = ['No', 'Time', 'Ports', 'Source', 'Destination', 'Proto', 'Len', 'Info'] as const;
 interface Row { readonly cells: readonly string[]; readonly style: Style; readonly isMarked: boolean }
-const STYLES: Readonly<Record<string, Style>> = { ARP: 'other', DNS: 'accent', MDNS: 'accent', LLMNR: 'accent', DHCP: 'accent', ICMP: 'good', ICMPv6: 'good', STP: 'dim', LLDP: 'dim' };
+const STYLES: Readonly<Record<string, Style>> = { ARP: 'other', DNS: 'accent', MDNS: 'accent', LLMNR: 'accent', DHCP: 'accent', ICMP: 'good',
+  ICMPv6: 'good', STP: 'dim', LLDP: 'dim' };
 
 export class ListPane {
   readonly list = new List();
@@ -32,7 +33,8 @@ export class ListPane {
     list.resize(frames.count);
     const rows: Row[] = [], last = Math.min(list.count, list.top + body.height + 1);
     // The rows that may be seen: `choose` has brought the chosen one among them.
-    const top = Math.max(0, Math.min(list.top, list.chosen, list.count - body.height)), first = list.chosen >= top + body.height ? list.chosen - body.height + 1 : top;
+    const top = Math.max(0, Math.min(list.top, list.chosen, list.count - body.height)), first = list.chosen >= top + body.height
+      ? list.chosen - body.height + 1 : top;
     for (let row = first; row < Math.min(last + body.height, first + body.height, list.count); row++) rows[row - first] = this.row(row);
     this.measure(rows, p.width);
     p.fill('bar', ' ', 0, 0, p.width, 1);
@@ -43,7 +45,8 @@ export class ListPane {
       this.cells(line, 0, row.cells, (column) => row.style === 'bad' || row.style === 'dim' ? row.style : column === 5 ? row.style : 'normal');
       if (isChosen && !focused) line.restyle(0, 'bold');
     });
-    if (list.count === 0) body.text(2, 0, frames.filter === '' ? 'No frame is kept.' : frames.isFiltering ? 'Looking …' : `No frame matches ${frames.filter}`, 'dim');
+    if (list.count === 0) body.text(2, 0, frames.filter === '' ? 'No frame is kept.' : frames.isFiltering ? 'Looking …'
+      : `No frame matches ${frames.filter}`, 'dim');
   }
 
   /** Widths are as seen so far, so that columns stand still while one scrolls. */

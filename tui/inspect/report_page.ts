@@ -46,7 +46,8 @@ export class ReportPage {
 
   key(key: string): boolean {
     const page = Math.max(1, this.height - 1);
-    const step: Record<string, number> = { up: -1, k: -1, down: 1, j: 1, pageup: -page, 'C-b': -page, pagedown: page, 'C-f': page, space: page, home: -Infinity, g: -Infinity, end: Infinity, G: Infinity };
+    const step: Record<string, number> = { up: -1, k: -1, down: 1, j: 1, pageup: -page, 'C-b': -page, pagedown: page, 'C-f': page, space: page,
+      home: -Infinity, g: -Infinity, end: Infinity, G: Infinity };
     if (step[key] === undefined) return false;
     this.scroll(step[key]);
     return true;
@@ -56,14 +57,17 @@ export class ReportPage {
   private write(width: number, look: Look): Line[] {
     const { report } = this.frames, { window, geometry, medium, boots, lanes } = report, lines: Line[] = [];
     const title = (text: string): void => { if (lines.length > 0) lines.push([]); lines.push([[text, 'title']]); };
-    const wrap = (text: string, style: Style = 'normal', indent = 2): void => { for (const part of wrapped(text, width - 2 - indent)) lines.push([[' '.repeat(indent)], [part, style]]); };
+    const wrap = (text: string, style: Style = 'normal', indent = 2): void => {
+      for (const part of wrapped(text, width - 2 - indent)) lines.push([[' '.repeat(indent)], [part, style]]);
+    };
 
     lines.push([report.live ? ['A switch is keeping frames in it.', 'good'] : ['No switch has it.', 'bold']]);
     wrap(`${bytesText(geometry.bytes)} on ${medium.kind}, buffers of ${geometry.chunk} bytes. ${medium.promise[0].toUpperCase()}${medium.promise.slice(1)}.`, 'dim', 0);
     if (window.frames === 0) lines.push([['No frame is kept in it.', 'warn']]);
     else {
-      lines.push([[plural(window.frames, 'frame'), 'bold'], [`, ${bytesText(window.keptBytes)}, over ${spanText(window.seconds)},`]]);
-      lines.push([[`from ${dayText(seconds(window.oldest!))} to ${later(window.oldest!, window.newest!)}.`]]);
+      const span = `from ${dayText(seconds(window.oldest!))} to ${later(window.oldest!, window.newest!)}.`, isWide = width >= 110;
+      lines.push([[plural(window.frames, 'frame'), 'bold'], [`, ${bytesText(window.keptBytes)}, over ${spanText(window.seconds)}, ${isWide ? span : ''}`]]);
+      if (!isWide) lines.push([[span]]);
       const fill = window.fill > 0 && window.fill < 0.01 ? 'less than 1' : String(Math.floor(window.fill * 100));
       lines.push([[`Room for ${countText(geometry.slots)}, ${fill} % used; the newest ${countText(window.guaranteed)} are sure to be found after a crash.`, 'dim']]);
     }
@@ -85,20 +89,26 @@ export class ReportPage {
     for (const note of report.notes) if (!/torn by a crash|left by a crash/.test(note)) wrap(`${note[0].toUpperCase()}${note.slice(1)}.`);
 
     title('Runs of the switch');
-    const table = boots.map((b) => [String(b.id), b.started === null ? 'not known' : dayText(seconds(b.started)), ENDINGS[b.ending], b.lastSeen === null ? '' : later(b.started ?? b.lastSeen, b.lastSeen), countText(b.frames), [b.name, b.host].filter(Boolean).join(' on ')]);
-    const head = ['boot', 'started', 'ended', 'last seen', 'frames', 'switch'], widths = head.map((h, i) => Math.max(h.length, ...table.map((r) => r[i].length)));
+    const table = boots.map((b) => [String(b.id), b.started === null ? 'not known' : dayText(seconds(b.started)), ENDINGS[b.ending],
+      b.lastSeen === null ? '' : later(b.started ?? b.lastSeen, b.lastSeen), countText(b.frames), [b.name, b.host].filter(Boolean).join(' on ')]);
+    const head = ['boot', 'started', 'ended', 'last seen', 'frames', 'switch'], widths = head.map((h, i) => Math.max(h.length,
+      ...table.map((r) => r[i].length)));
     const row = (cells: readonly string[]): string => cells.map((c, i) => fit(c, widths[i], i === 0 || i === 4 ? 'right' : 'left')).join('  ');
     lines.push([['  '], [row(head), 'dim']]);
     table.forEach((cells, i) => lines.push([['  '], [row(cells), boots[i].ending === 'without a word' ? 'warn' : 'normal']]));
     for (const b of boots) {
       lines.push([]);
-      lines.push([[`  Boot ${b.id}`, 'bold'], [b.known ? '' : ': its block is gone, so its ports have numbers only', 'warn'], [b.keep === '' ? '' : `, kept: ${b.keep}`], [b.kernelRestarted === true ? ', the machine has booted since' : ''], [b.software === '' ? '' : `, ${b.software}, pid ${b.pid}`, 'dim']]);
+      lines.push([[`  Boot ${b.id}`, 'bold'], [b.known ? '' : ': its block is gone, so its ports have numbers only', 'warn'],
+        [b.keep === '' ? '' : `, kept: ${b.keep}`], [b.kernelRestarted === true ? ', the machine has booted since' : ''],
+        [b.software === '' ? '' : `, ${b.software}, pid ${b.pid}`, 'dim']]);
       const fates = Object.entries(b.verdicts).sort((x, y) => y[1] - x[1]).map(([what, n]) => `${countText(n)} ${what}`).join(', ');
       if (fates !== '') wrap(fates, 'normal', 4);
       const name = Math.max(4, ...b.ports.map((port) => port.spec.length));
       for (const port of b.ports) {
         const c = port.counters;
-        lines.push([['    '], [fit(port.spec || `port ${port.id}`, Math.min(name, width >> 1))], [`  ${plural(port.frames, 'frame')} here`], [c === null ? '' : `; received ${rateText(c.received)}, kept ${rateText(c.kept)}${c.lost > 0 ? `, lost ${rateText(c.lost)}` : ''}`, 'dim'], [port.note === '' ? '' : `  ${port.note}`, 'dim']]);
+        lines.push([['    '], [fit(port.spec || `port ${port.id}`, Math.min(name, width >> 1))], [`  ${plural(port.frames, 'frame')} here`],
+          [c === null ? '' : `; received ${rateText(c.received)}, kept ${rateText(c.kept)}${c.lost > 0 ? `, lost ${rateText(c.lost)}` : ''}`, 'dim'],
+          [port.note === '' ? '' : `  ${port.note}`, 'dim']]);
       }
     }
     return lines;
@@ -112,7 +122,9 @@ function endMark(ending: BootReport['ending'], look: Look): string {
 
 function drawTimeLine(chart: TimeLine, boots: readonly BootReport[], look: Look): Line[] {
   const lines: Line[] = [], axis = Array<string>(chart.columns).fill(' '), blocks = look.utf8 ? BLOCKS : PLAIN_BLOCKS;
-  const put = (cells: string[], at: number, text: string): void => { for (let i = 0; i < text.length && at + i < cells.length; i++) if (at + i >= 0) cells[at + i] = text[i]; };
+  const put = (cells: string[], at: number, text: string): void => {
+    for (let i = 0; i < text.length; i++) if (at + i >= 0 && at + i < cells.length) cells[at + i] = text[i];
+  };
   const breaks = chart.pieces.slice(1).map((p) => p.column - 2);
   let drawn = -1;
   for (const p of chart.pieces) {
@@ -130,13 +142,20 @@ function drawTimeLine(chart: TimeLine, boots: readonly BootReport[], look: Look)
     for (let i = Math.max(0, row.from); i <= row.to; i++) cells[i] = look.utf8 ? '·' : ' ';
     row.density.forEach((n, i) => { if (n > 0) cells[i] = blocks[Math.min(7, Math.floor(Math.sqrt(n / most) * 8))]; });
     const end = row.to >= 0 ? Math.min(row.to + 1, chart.columns) : 0, mark = endMark(boot.ending, look), bar = cells.join('');
-    lines.push([[`  ${fit(`boot ${row.id}`, LABEL)}`], [bar.slice(0, end), boot.ending === 'without a word' ? 'warn' : 'accent'], [mark, boot.ending === 'without a word' ? 'bad' : 'good'], [bar.slice(end + 1), 'dim'],
+    lines.push([[`  ${fit(`boot ${row.id}`, LABEL)}`], ...dashed(bar.slice(0, end), boot.ending === 'without a word' ? 'warn' : 'accent'),
+      [mark, boot.ending === 'without a word' ? 'bad' : 'good'], [bar.slice(end + 1), 'dim'],
       [fit(countText(boot.frames), TAIL - 2, 'right'), 'normal']]);
     const faults = Array<string>(chart.columns).fill(' ');
     for (const at of [...row.torn, ...row.gaps]) faults[at] = '^';
-    if (row.torn.length + row.gaps.length > 0) lines.push([[' '.repeat(LABEL + 2)], [faults.join('').trimEnd(), 'bad'], [` ${[row.torn.length > 0 ? 'torn' : '', row.gaps.length > 0 ? 'gap' : ''].filter(Boolean).join(', ')}`, 'bad']]);
+    if (row.torn.length + row.gaps.length > 0) lines.push([[' '.repeat(LABEL + 2)], [faults.join('').trimEnd(), 'bad'],
+      [` ${[row.torn.length > 0 ? 'torn' : '', row.gaps.length > 0 ? 'gap' : ''].filter(Boolean).join(', ')}`, 'bad']]);
   }
   return lines;
+}
+
+/** Breaks of the axis are no part of a run. */
+function dashed(bar: string, style: Style): Piece[] {
+  return bar.split(/(\/\/)/).map((part): Piece => [part, part === '//' ? 'dim' : style]);
 }
 
 function wrapped(text: string, width: number): string[] {

@@ -49,7 +49,8 @@ export function timeLine(frames: Frames, columns: number): TimeLine {
     return p === undefined ? 0 : p.column + Math.min(p.columns - 2, Math.max(0, Math.floor((ns - p.from) / Math.max(1, p.to - p.from) * (p.columns - 1))));
   };
   const rows = new Map(runs.map((r) => [r.id, {
-    id: r.id, density: new Float64Array(columns), torn: [] as number[], gaps: [] as number[], from: Number.isFinite(r.from) ? column(r.from) : -1, to: Number.isFinite(r.to) ? column(r.to) : -1,
+    id: r.id, density: new Float64Array(columns), torn: [] as number[], gaps: [] as number[], from: Number.isFinite(r.from) ? column(r.from) : -1,
+      to: Number.isFinite(r.to) ? column(r.to) : -1,
   }]));
   const newest = report.boots.at(-1)?.id ?? 0;
   // What is in the index now: of a living pool, what the list began with may be replaced.
@@ -71,7 +72,8 @@ export function timeLine(frames: Frames, columns: number): TimeLine {
     const before = (sequence: number): { boot: number; ns: number } | undefined => {
       for (let s = sequence - 1; s >= 0 && s > sequence - 2048; s--) {
         const slot = s % slots;
-        if (state[slot] === SLOT_VALID && sequenceOf(view.at(slot).generation, slots, slot) === s) return { boot: fullBootId(newest, view.boot), ns: view.timeHigh * 2 ** 32 + view.timeLow };
+        if (state[slot] === SLOT_VALID && sequenceOf(view.at(slot).generation, slots, slot) === s) return { boot: fullBootId(newest, view.boot),
+          ns: view.timeHigh * 2 ** 32 + view.timeLow };
       }
       return undefined;
     };
@@ -104,7 +106,8 @@ function axis(runs: readonly { from: number; to: number }[], columns: number): {
   // More runs than there is room for breaks: the axis is even again.
   const most = Math.floor(columns / 12);
   const shown = spans.length <= most || spans.length === 0 ? spans : [{ from: spans[0].from, to: spans[spans.length - 1].to }];
-  const room = columns - BREAK * Math.max(0, shown.length - 1), total = shown.reduce((sum, s) => sum + (s.to - s.from), 0) || 1, least = Math.min(8, Math.floor(room / Math.max(1, shown.length)));
+  const room = columns - BREAK * Math.max(0, shown.length - 1), total = shown.reduce((sum, s) => sum + (s.to - s.from), 0) || 1,
+    least = Math.min(8, Math.floor(room / Math.max(1, shown.length)));
   let column = 0, spare = room - least * shown.length, left = total;
   return shown.map((s) => {
     const share = left > 0 ? Math.round(spare * (s.to - s.from) / left) : spare, width = least + share;
