@@ -2,8 +2,9 @@
  * `framekeep export`: what a pool holds, as a file or on standard output. An output that exists is overwritten, as tcpdump does it,
  * but never a pool. Interrupted, it ends the file after a whole frame (exit code 130); when the reader of a pipe goes away it ends
  * quietly with 0, as others do before `head`.
+ * With --follow being interrupted is how it ends: exit code 0.
  */
-import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync, statSync, type Stats } from 'node:fs';
+import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync, readSync, statSync, type Stats } from 'node:fs';
 import { FramekeepError } from '../native/error.js';
 import { ByteSink } from '../logger/capture/index.js';
 import { exportPool, type ExportResult } from '../logger/export.js';
@@ -19,7 +20,7 @@ import { Progress } from './progress.js';
 const SINK_BYTES = 1 << 19;
 
 export async function run(options: ExportOptions, io: Io): Promise<number> {
-  const { filter, write, from, to, ports, boot, last, snap } = options;
+  const { filter, write, from, to, ports, boot, last, snap, follow, count } = options;
   const match = filter === '' ? undefined : compileFilter(filter).match;
   const pool = Pool.open(options.pool), progress = new Progress(io, options.progress);
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
@@ -28,24 +29,33 @@ export async function run(options: ExportOptions, io: Io): Promise<number> {
     const open = (beside: number): ByteSink => {
       refusePools(write, pool);
       // The umask decides who may read it, as for any capture.
-      fd = write === '-' ? 1 : openSync(write, 'w', 0o666);
+      fd = write !== '-' ? openSync(write, 'w', 0o666) : follow ? standardOutput() : 1;
       return new ByteSink(fd, write === '-' ? 'standard output' : write, SINK_BYTES, beside);
     };
     const result = await exportPool(pool, open, {
-      match, from, to, ports, boot, last, snap, format: formatOf(options), application: `framekeep ${version}`, signal: io.interrupted,
-      progress: (done, total, bytes) => progress.update(done, total, `${(bytes / 1e6).toFixed(0)} MB`),
+      match, from, to, ports, boot, last, snap, follow, count, format: formatOf(options), application: `framekeep ${version}`, signal: io.interrupted,
+      progress: (done, total, bytes) => { if (!follow) progress.update(done, total, `${(bytes / 1e6).toFixed(0)} MB`); },
     });
     progress.end();
     const shown = { ...summary(result), output: write, format: formatOf(options) };
-    if (!options.json) io.note(sentence(result, write));
+    if (!options.json) io.note(sentence(result, write, follow));
     else if (write === '-') io.note(JSON.stringify(shown));
     else io.printJson(shown);
-    return result.aborted && io.interrupted.reason !== 'EPIPE' ? EXIT.interrupted : EXIT.ok;
+    // Who follows has no other way to end it.
+    return result.aborted && !follow && io.interrupted.reason !== 'EPIPE' ? EXIT.interrupted : EXIT.ok;
   } finally {
     progress.end();
     pool.close();
     if (fd !== undefined && fd !== 1) closeSync(fd);
   }
+}
+
+/** Standard output; a pipe anew and non-blocking, so that a reader that stops reading does not keep signals from being heard. */
+function standardOutput(): number {
+  if (!fstatSync(1).isFIFO()) return 1;
+  try {
+    return openSync('/proc/self/fd/1', constants.O_WRONLY | constants.O_NONBLOCK);
+  } catch { return 1; }  // another user's pipe
 }
 
 /** What was asked for, else what the output's name says, else pcapng. */
@@ -76,11 +86,11 @@ function summary(r: ExportResult): Record<string, unknown> {
   };
 }
 
-function sentence(r: ExportResult, write: string): string {
+function sentence(r: ExportResult, write: string, follow: boolean): string {
   const n = (x: number): string => x.toLocaleString('en');
   const left = ([[r.notSelected, 'not selected'], [r.overtaken, 'replaced by the switch before they could be read'], [r.orphans, 'parts of frames whose beginning is overwritten']] as const)
     .filter(([count]) => count > 0).map(([count, what]) => `; ${n(count)} ${what}`).join('');
   const rate = r.seconds > 0.5 ? `, ${(r.bytes / 1e6 / r.seconds).toFixed(0)} MB/s` : '';
   return `${n(r.frames)} frame${r.frames === 1 ? '' : 's'}, ${n(r.frameBytes)} bytes, in ${r.seconds.toFixed(1)} s${rate}${write === '-' ? '' : ` to ${write}`}${left}`
-    + `${r.aborted ? '; interrupted: the file ends after the last of them' : ''}${r.report.findings.map((f) => `\n  ${f}`).join('')}`;
+    + `${r.aborted && !follow ? '; interrupted: the file ends after the last of them' : ''}${r.report.findings.map((f) => `\n  ${f}`).join('')}`;
 }

@@ -152,6 +152,10 @@ export interface ExportOptions extends CommonOptions {
   boot: number | 'last' | undefined;
   /** The newest so many frames of what the other options select; undefined: all. */
   last: number | undefined;
+  /** Go on with what is kept from now on. */
+  follow: boolean;
+  /** Stop after so many frames; undefined: never. */
+  count: number | undefined;
   /** Most bytes exported of a frame; 0: all that was kept. */
   snap: number;
   /** undefined: a progress bar when standard error is a terminal and it takes long. */

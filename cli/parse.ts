@@ -177,6 +177,7 @@ function finish(command: string, options: Record<string, unknown>): void {
   if (command === 'export') {
     const words = (options['filterWords'] as string[]).join(' ');
     delete options['filterWords'];
+    if (options['follow'] === true && options['to'] !== undefined) throw new FramekeepError('E_USAGE', '--follow goes on, and --to says where to end', 'leave one of them out');
     if (words !== '' && options['filter'] !== '') throw new FramekeepError('E_USAGE', 'the filter is given twice, as --filter and as words', 'give it once');
     if (words !== '') options['filter'] = words;
   }

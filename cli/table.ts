@@ -168,12 +168,15 @@ export const COMMANDS: readonly CommandEntry[] = [
       { long: 'port', value: v.text, placeholder: 'NAME', key: 'ports', many: true, group: 'Which frames:', help: 'received by this port' },
       { long: 'boot', value: v.boot, group: 'Which frames:', shown: 'all', help: 'of one run of the switch: its number, or last' },
       { long: 'last', value: v.integer('N', 1, Number.MAX_SAFE_INTEGER), group: 'Which frames:', help: 'the newest N of those' },
+      { long: 'follow', short: 'F', group: 'Which frames:', help: 'go on with what is kept from now on, until interrupted' },
+      { long: 'count', short: 'n', value: v.integer('N', 1, Number.MAX_SAFE_INTEGER), shown: 'no end', group: 'Which frames:', help: 'stop after so many frames' },
       { long: 'snap', value: v.integer('BYTES', 0, 65535), fallback: 0, shown: 'all', help: 'write at most so many bytes of a frame' },
       { long: 'progress', negatable: true, help: 'show a progress bar, or never (default: on a terminal, if it takes long)' },
     ],
     examples: [
       ['framekeep export lab.pool -w lab.pcapng', 'all of it'],
       ['framekeep export lab.pool -w - --from -10s tcp port 80 | wireshark -k -i -', 'the last ten seconds of HTTP, in Wireshark'],
+      ['framekeep export lab.pool -w - --follow | wireshark -k -i -', 'all there is, and what comes'],
     ],
   },
   {

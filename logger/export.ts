@@ -10,6 +10,7 @@
 import type { Boot } from './format.js';
 import { frameMeta, PcapngWriter, PcapWriter, type ByteSink } from './capture/index.js';
 import { LANE_UNIT } from './frame_access.js';
+import { Follower, type FollowNews } from './export_follow.js';
 import { BootSection, InterfaceList } from './export_section.js';
 import type { Pool } from './pool.js';
 import { PoolReader, readerBytes } from './reader.js';
@@ -30,6 +31,12 @@ export interface ExportOptions extends FrameSelection {
   readonly progress?: (done: number, total: number, bytes: number) => void;
   /** Ends the file after the frame in hand. */
   readonly signal?: AbortSignal;
+  /** Ends it after so many frames. */
+  readonly count?: number | undefined;
+  /** Goes on with the frames that are kept from then on, until `signal` or `count` ends it, or the reader of the output goes away (E_OUTPUT_CLOSED). */
+  readonly follow?: boolean | undefined;
+  /** Of an export that follows. */
+  readonly news?: ((news: FollowNews) => void) | undefined;
 }
 
 export interface ExportResult {
@@ -74,15 +81,42 @@ export async function exportPool(pool: Pool, output: ByteSink | ((beside: number
     selector.update(boots);
     return boots;
   };
+  const follower = options.follow === true ? new Follower(sink, reader, signal) : undefined, most = options.count ?? Infinity;
   const shown = report.boots.filter((b) => options.boot === undefined || b.id === (options.boot === 'last' ? boots.at(-1) : options.boot));
   const withFrames = shown.filter((b) => b.frames > 0), runs = withFrames.length > 0 ? withFrames : shown.slice(-1);
   const listOf = (some: readonly BootReport[]): InterfaceList => new InterfaceList(some.map((b) => ({ id: b.id, boot: recovery.boots.find((x) => x.id === b.id), ports: b.ports })));
   const common = listOf(runs.slice(0, MOST_COMMON)), isCommon = runs.length <= MOST_COMMON && common.entries.length <= MOST_COMMON;
-  const begun = (id: number): BootSection => new BootSection(png!, report, id, recovery.boots, isCommon ? common : listOf(report.boots.filter((b) => b.id === id)), refresh,
-    options.application ?? 'framekeep');
+  const begun = (id: number, of = report, known = recovery.boots): BootSection => new BootSection(png!, of, id, known,
+    isCommon ? common : listOf(of.boots.filter((b) => b.id === id)), refresh, options.application ?? 'framekeep');
   let section: BootSection | undefined, sections = 0, frames = 0, frameBytes = 0, looked = 0, selected = 0, overtaken = 0, aborted = signal?.aborted === true;
+  let isCaughtUp = false, told = 0;
+  const firstLook = boots.at(-1) ?? -1;
+  // The switch was started again. Its new ports are described in the section that ends too: see InterfaceList.
+  const newRun = (before: BootSection, id: number): BootSection => {
+    const { report: now, recovery: { boots: known } } = surveyPool(pool);
+    if (isCommon) before.describePorts(id, known.find((b) => b.id === id), now.boots.find((b) => b.id === id)?.ports ?? []);
+    before.end();
+    options.news?.({ kind: 'boot', boot: id });
+    return begun(id, now, known);
+  };
   meta.direction = 1;
-  while (!aborted && reader.next()) {
+  while (!aborted && frames < most) {
+    if (!reader.next()) {
+      if (follower === undefined) break;
+      // Who follows wants to know at once what the ports are.
+      if (png !== undefined && section === undefined) {
+        section = begun(boots.at(-1) ?? 0);
+        sections++;
+      }
+      if (!isCaughtUp) options.news?.({ kind: 'caught-up', frames });
+      if (reader.overtaken > told) options.news?.({ kind: 'overtaken', frames: reader.overtaken - told });
+      isCaughtUp = true;
+      told = reader.overtaken;
+      aborted = !await follower.more();
+      if (options.ports !== undefined && options.ports.length > 0) refresh();
+      continue;
+    }
+    if (follower?.isPlenty === true) await follower.drain();
     if (reader.sequence > gaps.next[reader.lane]) gaps.cross(reader.lane, reader.sequence);
     if (++looked % FRAMES_A_LOOK === 0) {
       progress?.(looked, total, sink.total);
@@ -103,8 +137,12 @@ export async function exportPool(pool: Pool, output: ByteSink | ((beside: number
       continue;
     }
     if (section === undefined || section.boot !== reader.boot) {
-      section?.end();
-      section = begun(reader.boot);
+      if (section !== undefined && reader.boot > firstLook) {
+        section = newRun(section, reader.boot);
+      } else {
+        section?.end();
+        section = begun(reader.boot);
+      }
       sections++;
     }
     const id = section.interfaceOf(reader.ingress);
@@ -122,7 +160,9 @@ export async function exportPool(pool: Pool, output: ByteSink | ((beside: number
     sections++;
   }
   section?.end();
-  sink.flush();
+  // What a reader that has stopped reading left over is given up with it.
+  if (follower === undefined) sink.flush();
+  else await follower.drain();
   return {
     frames, frameBytes, bytes: sink.total, notSelected: looked - frames, overtaken: reader.overtaken, orphans: reader.orphans, sections,
     seconds: Number(process.hrtime.bigint() - begin) / 1e9, aborted, report,

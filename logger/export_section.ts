@@ -85,6 +85,14 @@ export class BootSection {
     return this.add(port);
   }
 
+  /** Describes the ports of another run here, where they are in no section yet. */
+  describePorts(id: number, boot: Boot | undefined, ports: readonly PortReport[]): void {
+    for (const port of ports.filter((p) => isNamed(p.spec, boot))) {
+      const before = this.list.entries.length;
+      if (this.list.idOf(id, boot, port.id) === before) this.describe(this.list.entries[before].key, boot, port.id);
+    }
+  }
+
   /** What became of a frame: `flooded`, `to tap:vm1`, `dropped: tx-full; checksum completed`. */
   commentOf(verdict: number, flags: number): string {
     const key = (flags & FLAG_CHECKSUM_COMPLETED) === 0 ? verdict : verdict + 256;

@@ -11,3 +11,4 @@ export * from './report.js';
 export * from './verify.js';
 export * from './select_frames.js';
 export * from './export.js';
+export type { FollowNews } from './export_follow.js';

@@ -199,7 +199,7 @@ test('export: filter words, moments to the nanosecond, boots, tri-state progress
   const at = (...line: string[]) => parsed<ExportOptions>(['export', 'p', '-w', '-', ...line]);
   t.deepEqual(at('tcp', 'port', '80'), {
     pool: '/base/p', write: '-', filter: 'tcp port 80', format: undefined, from: undefined, to: undefined, ports: [], boot: undefined, last: undefined,
-    snap: 0, progress: undefined, json: false, debug: false,
+    follow: false, count: undefined, snap: 0, progress: undefined, json: false, debug: false,
   });
   t.deepEqual(at('--from', '-10s').from, { relative: true, ns: -10_000_000_000n });
   t.deepEqual(at('--from', '-1.5m').from, { relative: true, ns: -90_000_000_000n });

@@ -102,6 +102,15 @@ export class ByteSink {
    *   `E_OUTPUT` anything else. Once failed, a sink fails again: the bytes after a gap would be no capture.
    */
   flush(): void {
+    while (!this.flushSome()) {
+      this.fds[0] = this.fd;
+      this.fds[1] = POLLOUT;
+      pollWait(this.fds, 1, 1e9);
+    }
+  }
+
+  /** The same, as far as a non-blocking descriptor takes it. @returns whether nothing is left */
+  flushSome(): boolean {
     if (this.failure !== undefined) throw this.failure;
     let start = 0;
     while (start < this.position) {
@@ -113,12 +122,13 @@ export class ByteSink {
         const code = (error as NodeJS.ErrnoException).code;
         if (code === 'EINTR') continue;
         if (code !== 'EAGAIN') throw this.failure = this.explain(error as NodeJS.ErrnoException);
-        this.fds[0] = this.fd;
-        this.fds[1] = POLLOUT;
-        pollWait(this.fds, 1, 1e9);
+        this.bytes.copyWithin(0, start, this.position);
+        this.position -= start;
+        return false;
       }
     }
     this.position = 0;
+    return true;
   }
 
   private lookAt(buffer: ArrayBufferLike): void {
