@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Contestant, Figures, Settings } from '../case.js';
 import { run } from '../child.js';
 import { compileReference, compilerLacks } from '../reference.js';
-import { optionsFor } from './measure.js';
+import { before, optionsFor } from './measure.js';
 import type { FabricOptions } from './options.js';
 import { mixedTemplates, plainTemplates, traffic } from './traffic.js';
 
@@ -21,7 +21,7 @@ export function reference(name: string, settings: Settings, wanted: Partial<Fabr
         // One file: u32 ports, u32 templates, teach and heads a port, lengths, heads, templates.
         const file = join(directory, 'traffic');
         writeFileSync(file, Buffer.concat([Uint32Array.of(ports.length, lengths.length), counts, lengths].map((a) => Buffer.from(a.buffer, a.byteOffset, a.byteLength)).concat(ports.map((p) => Buffer.from(p.heads)), Buffer.from(templates))));
-        const { stdout } = await run([program, file, join(directory, 'pool'), ...[o.poolBytes, o.ringSize, o.macs, ['each', 'first', 'stream'].indexOf(o.writes), o.keep === '' ? 1 : 0, o.flush ? 1 : 0,
+        const { stdout } = await run([...before(settings), program, file, join(directory, 'pool'), ...[o.poolBytes, o.ringSize, o.macs, ['each', 'first', 'stream'].indexOf(o.writes), o.keep === '' ? 1 : 0, o.flush ? 1 : 0,
           o.warmSeconds, o.seconds, o.cpu, o.sourceCpu, o.most].map(String)], { seconds: 60 + o.seconds });
         return JSON.parse(stdout) as Figures;
       } finally {

@@ -47,7 +47,7 @@ struct SourceOptions {
 
 class Source {
  public:
-  // Written by the thread, read by anybody: plain 8-byte stores. Frames given and taken, their bytes; passes over a port that
+  // Written by the thread, read by anybody: relaxed 8-byte stores, one each time. Frames given and taken, their bytes; passes over a port that
   // could give nothing because the RX ring was full (the data plane is behind), or because there was no buffer.
   enum { kGiven, kTaken, kGivenBytes, kTakenBytes, kPasses, kRxFull, kNoBuffer, kBadAddress, kCounters };
   double counters[kCounters] = {};
@@ -72,7 +72,11 @@ class Source {
     running_ = false;
   }
 
+  double Read(int counter) const { double x; __atomic_load(&counters[counter], &x, __ATOMIC_RELAXED); return x; }
+
  private:
+  void Count(int counter, double n) { double x = counters[counter] + n; __atomic_store(&counters[counter], &x, __ATOMIC_RELAXED); }
+
   void Run() {
     if (o_.cpu >= 0) { cpu_set_t set; CPU_ZERO(&set); CPU_SET(o_.cpu, &set); sched_setaffinity(0, sizeof set, &set); }
     size_t teaching = 0;
@@ -86,7 +90,7 @@ class Source {
         if (!teaching) { if (p.heads > p.teach) Give(p, o_.batch, p.heads); }
         else if (p.head < p.teach) teaching -= Give(p, p.teach - p.head < o_.batch ? p.teach - p.head : o_.batch, p.teach);
       }
-      counters[kPasses]++;
+      Count(kPasses, 1);
       // Where another process wants this CPU it may have it: a thread that only spins would be put aside when it has work.
       if (before != counters[kGiven] + counters[kTaken]) idle = 0;
       else if (++idle == 256) { sched_yield(); idle = 0; }
@@ -111,7 +115,7 @@ class Source {
     p.tx += n; p.completion += n;
     r.completion.publish(r.completion.producer, p.completion);
     r.tx.publish(r.tx.consumer, p.tx);
-    counters[kTaken] += n; counters[kTakenBytes] += double(bytes);
+    Count(kTaken, n); Count(kTakenBytes, double(bytes));
   }
 
   // At most n frames on the RX ring. Heads go round from `teach` to `end`.
@@ -119,11 +123,11 @@ class Source {
     SoftRings& r = p.rings;
     if (o_.most - (p.rx - p.rx_seen) < n) p.rx_seen = r.rx.load(r.rx.consumer);
     const uint32_t room = o_.most - (p.rx - p.rx_seen);
-    if (!room) { counters[kRxFull]++; return 0; }
+    if (!room) { Count(kRxFull, 1); return 0; }
     if (room < n) n = room;
     if (p.fill_seen - p.fill < n) p.fill_seen = r.fill.load(r.fill.producer);
     const uint32_t free = p.fill_seen - p.fill;
-    if (!free) { counters[kNoBuffer]++; return 0; }
+    if (!free) { Count(kNoBuffer, 1); return 0; }
     if (free < n) n = free;
     if (o_.writes == kWriteEach) {
       // A NIC's writes overlap; a core's stores wait for their lines one after the other unless they were asked for.
@@ -132,7 +136,7 @@ class Source {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < n; i++) {
       const uint64_t base = Base(r.fill.addr(p.fill + i)), at = base + o_.headroom;
-      if (base + (uint64_t(1) << o_.chunk_shift) > o_.umem_bytes) { counters[kBadAddress]++; r.rx.desc(p.rx + i) = {0, 0, 0}; continue; }
+      if (base + (uint64_t(1) << o_.chunk_shift) > o_.umem_bytes) { Count(kBadAddress, 1); r.rx.desc(p.rx + i) = {0, 0, 0}; continue; }
       const uint32_t len = lengths_[p.body];
       // What is taught is never found written: only then may a buffer move from port to port with its frame.
       uint8_t& seen = seen_[base >> o_.chunk_shift];
@@ -149,7 +153,7 @@ class Source {
     if (o_.writes == kWriteStream) __atomic_thread_fence(__ATOMIC_SEQ_CST);
     r.rx.publish(r.rx.producer, p.rx);
     r.fill.publish(r.fill.consumer, p.fill);
-    counters[kGiven] += n; counters[kGivenBytes] += double(bytes);
+    Count(kGiven, n); Count(kGivenBytes, double(bytes));
     return n;
   }
 
