@@ -251,14 +251,15 @@ int main(int argc, char** argv) {
   const uint64_t received = loop.received, forwarded = loop.forwarded, kept = loop.kept, bursts = loop.bursts;
   const double passes = source.Read(Source::kPasses), full = source.Read(Source::kRxFull), empty = source.Read(Source::kNoBuffer);
   const double took = loop.Run(seconds);
+  const double looked = source.Read(Source::kPasses) - passes, was_full = source.Read(Source::kRxFull) - full, was_empty = source.Read(Source::kNoBuffer) - empty;
   const double f = double(loop.forwarded - forwarded), r = double(loop.received - received);
   if (f == 0) { fprintf(stderr, "no frame came through: is the machine busy with something else?\n"); return 1; }
   uint32_t givers = 0;
   for (const SourcePort& e : ends) givers += e.heads > e.teach;
-  const double looks = (source.Read(Source::kPasses) - passes) * givers;
+  const double looks = looked * givers;
   std::sort(loop.turns.begin(), loop.turns.end());
   printf("{\"busyNs\":%.3f,\"mpps\":%.6f,\"nsPerFrame\":%.3f,\"keptMpps\":%.6f,\"droppedShare\":%.6f,\"burst\":%.2f,\"rxFullShare\":%.4f,\"noBufferShare\":%.4f}\n", loop.turns[loop.turns.size() / 2], f / took / 1e6, took * 1e9 / f,
-         double(loop.kept - kept) / took / 1e6, (r - f) / r, r / double(loop.bursts - bursts), (source.Read(Source::kRxFull) - full) / looks, (source.Read(Source::kNoBuffer) - empty) / looks);
+         double(loop.kept - kept) / took / 1e6, (r - f) / r, r / double(loop.bursts - bursts), was_full / looks, was_empty / looks);
   source.Stop();
   return 0;
 }
