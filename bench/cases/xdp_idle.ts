@@ -13,6 +13,7 @@ function start(kind: SwitchKind): Contestant {
     name: startName(kind), ...(kind.missing !== undefined && { missing: kind.missing }),
     async measure() {
       const lab = new Lab(4), program = await compileReference('pinger');
+      lab.pinned = false;
       try {
         const first = lab.start(lab.b, [program, 'first', 'eth0']);
         await first.until((out) => out.includes('ready'));

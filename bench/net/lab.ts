@@ -24,6 +24,8 @@ export class Lab {
   /** Pools, captures and run directories: tmpfs. */
   readonly directory = mkdtempSync('/dev/shm/framekeep-bench-');
   readonly env: NodeJS.ProcessEnv = { ...process.env, FRAMEKEEP_RUN: join(this.directory, 'run'), NO_COLOR: '1' };
+  /** Whether programs stay on the CPU that is named for them: not while a start is timed, which a user does not pin. */
+  pinned = true;
   /** Names of the switch's ends. */
   readonly ports: readonly string[];
 
@@ -46,7 +48,7 @@ export class Lab {
   }
 
   in(namespace: string, command: readonly string[], cpu?: number): string[] {
-    return ['ip', 'netns', 'exec', namespace, ...(cpu === undefined ? [] : ['taskset', '-c', String(cpu)]), ...command];
+    return ['ip', 'netns', 'exec', namespace, ...(cpu === undefined || !this.pinned ? [] : ['taskset', '-c', String(cpu)]), ...command];
   }
   start(namespace: string, command: readonly string[], cpu?: number): Running {
     return new Running(this.in(namespace, command, cpu), this.env);
