@@ -5,7 +5,7 @@
 import { closeSync, constants, existsSync, fchmodSync, fstatSync, fsyncSync, ftruncateSync, linkSync, openSync, readSync, statSync, unlinkSync, writeSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import {
-  daxDeviceSize, detectMedium, doorFence, doorFlush, doorStore, errnoName, forceDurability, FramekeepError, lockFile, lockHeld, mapFile, MapError,
+  daxDeviceSize, detectMedium, doorFence, doorFlush, doorStore, errnoName, forceDurability, FramekeepError, lockFile, lockHeld, mapCopy, mapFile, MapError,
   reserve, unmap, type Durability, type Mapping, type Medium,
 } from '../native/index.js';
 import { chooseGeometry, type GeometryOptions } from './geometry.js';
@@ -223,7 +223,7 @@ function formatInPlace(fd: number, path: string, medium: Medium, options: Create
   const detected = device === undefined ? detectMedium(fd, path) : medium;
   const mediumNow = options.durability === undefined ? detected : forceDurability(detected, options.durability);
   if (mediumNow.kind === 'fsdax') writeZeros(fd, path, bytes);
-  const head = mapFile(fd, geometry.buffersOffset, { writable: true, sync: mediumNow.sync });
+  const head = mapFile(fd, geometry.buffersOffset, { writable: true, sync: mediumNow.sync, unseen: true });
   const write = (offset: number, data: Uint8Array): void => {
     doorStore(head, offset, data);
     doorFlush(head, offset, data.length, mediumNow.kind === 'file' ? 'msync' : mediumNow.flush);
@@ -279,9 +279,7 @@ function examine(fd: number, path: string, medium: Medium): Found {
     readSync(fd, start, 0, size, 0);
     return { state: start.subarray(0, 8).toString('latin1') === MAGIC ? 'cut' : 'foreign' };
   }
-  const probe = mapFile(fd, Math.max(2 * SUPERBLOCK_BYTES, medium.alignment));
-  const bytes = new Uint8Array(probe.segments[0], 0, 2 * SUPERBLOCK_BYTES).slice();
-  unmap(probe);
+  const bytes = mapCopy(fd, Math.max(2 * SUPERBLOCK_BYTES, medium.alignment)).subarray(0, 2 * SUPERBLOCK_BYTES);
   const copies = [decodeSuperblock(bytes.subarray(0, SUPERBLOCK_BYTES)), decodeSuperblock(bytes.subarray(SUPERBLOCK_BYTES))] as const;
   for (const copy of [0, 1] as const) {
     const found = copies[copy];

@@ -1,4 +1,7 @@
-/** The gather pass over a burst's descriptors and headers (native/src/gather.cc); the arrays it fills are switch/burst.ts's. */
+/**
+ * Passes over a burst that are done in C++, since it can fetch ahead: the gather pass over a burst's descriptors and headers (native/src/gather.cc), the look-up
+ * of both addresses (native/src/probe.cc). The arrays they fill are switch/burst.ts's.
+ */
 import { addon } from './addon.js';
 
 /**
@@ -12,3 +15,14 @@ export const burstGather: (mappingId: number, burst: Uint8Array, ring: Uint32Arr
 
 /** Byte offsets of the arrays in a Burst's memory as C++ has them, and its size. */
 export const burstLayout: () => Record<string, number> = addon['burstLayout'] as any;
+
+/**
+ * Hot, one call a burst: looks the burst's undecided frames up in a forwarding table (native/src/probe.cc, switch/fdb.ts). Sets
+ * `dstPort` of each to a port or 255, and refreshes sources that are known at `ingress`.
+ * @param burst   the memory of a Burst, gathered with the table's seed
+ * @param table   the table's entries, four words each
+ * @param now     seconds
+ * @param ageing  seconds; 0: never
+ * @returns how many sources are not known at `ingress` (group addresses among them), or a negative errno
+ */
+export const fdbProbe: (burst: Uint8Array, table: Uint32Array, ingress: number, now: number, ageing: number, vlanAware: boolean) => number = addon['fdbProbe'] as any;

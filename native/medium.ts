@@ -98,7 +98,7 @@ function dax(kind: 'devdax' | 'fsdax', zeroCopy: boolean, domain: string, alignm
 function acceptsMapSync(fd: number, size: number): boolean {
   if (size === 0) return false;
   try {
-    unmap(mapFile(fd, Math.min(size, 4096), { sync: true }));
+    unmap(mapFile(fd, Math.min(size, 4096), { sync: true, unseen: true }));
     return true;
   } catch (error) {
     if (!(error instanceof MapError)) throw error;

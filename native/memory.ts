@@ -20,10 +20,11 @@ export class MapError extends Error {
  * Maps `bytes` bytes of an open file, shared.
  * @param options.offset  where to begin, a multiple of the medium's page; 0 by default
  * @param options.sync  MAP_SYNC (linux/mman.h): only a DAX file accepts it
+ * @param options.unseen  for native calls only: no segments, so that unmapping it detaches nothing
  * @throws MapError with the negative errno
  */
-export function mapFile(fd: number, bytes: number, options: { offset?: number; writable?: boolean; sync?: boolean; populate?: boolean } = {}): Mapping {
-  const flags = (options.writable ? 1 : 0) | (options.sync ? 2 : 0) | (options.populate ? 4 : 0);
+export function mapFile(fd: number, bytes: number, options: { offset?: number; writable?: boolean; sync?: boolean; populate?: boolean; unseen?: boolean } = {}): Mapping {
+  const flags = (options.writable ? 1 : 0) | (options.sync ? 2 : 0) | (options.populate ? 4 : 0) | (options.unseen ? 8 : 0);
   const result = addon['mapFile'](fd, options.offset ?? 0, bytes, flags);
   if (typeof result === 'number') throw new MapError(result);
   return result;
@@ -44,7 +45,17 @@ export function mapMemory(name: string, bytes: number): Mapping {
   return mapFile(memoryFile(name, bytes), bytes, { writable: true });
 }
 
-/** Unmaps it and detaches its ArrayBuffers: a late access throws instead of faulting. */
+/** A copy of an open file's first bytes, through a mapping: a device cannot be read. @throws MapError with the negative errno */
+export function mapCopy(fd: number, bytes: number): Uint8Array {
+  const result: ArrayBuffer | number = addon['mapCopy'](fd, bytes);
+  if (typeof result === 'number') throw new MapError(result);
+  return new Uint8Array(result);
+}
+
+/**
+ * Unmaps it and detaches its ArrayBuffers: a late access throws instead of faulting. The first ArrayBuffer that is detached in a
+ * thread makes V8 check every access to every array from then on: 43 ns a frame in the data plane became 50. It is avoided there.
+ */
 export function unmap(mapping: Mapping): void {
   addon['unmap'](mapping.id, mapping.segments);
 }
@@ -67,11 +78,26 @@ export function reserve(fd: number, bytes: number): number {
   return addon['reserve'](fd, bytes);
 }
 
+// Memory of rings that are not used any more, by size: not unmapped, so that nothing is detached (see `unmap`).
+const spareRings = new Map<number, Mapping[]>();
+
 /** Zeroed memory for the four rings of a port that no kernel fills; layout in native/src/soft_rings.h and switch/ring.ts. */
 export function softRings(size: number): Mapping {
+  const spare = spareRings.get(size)?.pop();
+  if (spare !== undefined) {
+    new Uint8Array(spare.segments[0]).fill(0);
+    return spare;
+  }
   const result = addon['softRings'](size);
   if (typeof result === 'number') throw new FramekeepError('E_MEMORY', `memory for rings of ${size} cannot be had: ${errnoName(result)}`, 'use smaller rings');
   return result;
+}
+
+/** Nobody reads or writes these rings any more; the next port of this thread gets them. */
+export function releaseSoftRings(size: number, memory: Mapping): void {
+  const spare = spareRings.get(size) ?? [];
+  spareRings.set(size, spare);
+  spare.push(memory);
 }
 
 /** Closes a descriptor that the native layer opened. */

@@ -8,13 +8,14 @@
  *      │◀────────────────────────────────────┘                            │          its record was replaced
  *      │◀─────────────────────────────────────────────────────────────────┘ n = 0
  *
- * A holder is a TX ring or the log. `holds[b]` counts them; `with[b]` says which port has it, so that a port that goes away
- * gives back what it had.
+ * A holder is a TX ring or the log. One u16 a buffer says how many there are (low byte), and which port has it (high byte), so
+ * that a port that goes away gives back what it had.
  */
 import { FramekeepError } from '../native/index.js';
 
-/** `with[b]`: nobody's in particular; port p is p + 1; more than one TX ring. */
+/** High byte of `state[b]`: nobody's in particular; port p is p + 1; more than one TX ring. Low byte: how many hold it. */
 export const WITH_NONE = 0, WITH_SEVERAL = 255;
+export const WITH_SHIFT = 8, HOLDERS = 0xff;
 
 export class Buffers {
   readonly count: number;
@@ -24,8 +25,7 @@ export class Buffers {
   readonly free: Uint32Array;
   freeCount = 0;
   /** By buffer - first. */
-  readonly holds: Uint8Array;
-  readonly with: Uint8Array;
+  readonly state: Uint16Array;
   /** Switched on by tests: every transition is checked. */
   readonly checker: OwnershipChecker | null;
 
@@ -33,21 +33,24 @@ export class Buffers {
     this.first = first;
     this.count = count;
     this.free = new Uint32Array(count);
-    this.holds = new Uint8Array(count).fill(1);
-    this.with = new Uint8Array(count);
+    this.state = new Uint16Array(count).fill(1);
     this.checker = checked ? new OwnershipChecker(first, count) : null;
     for (let i = 0; i < free.length; i++) {
-      this.holds[free[i] - first] = 0;
+      this.state[free[i] - first] = 0;
       this.free[this.freeCount++] = free[i];
       this.checker?.move(free[i], 'HELD', 'FREE');
     }
   }
 
+  holdersOf(buffer: number): number { return this.state[buffer - this.first] & HOLDERS; }
+  /** WITH_NONE, WITH_SEVERAL, or a port's number and 1. */
+  withOf(buffer: number): number { return this.state[buffer - this.first] >>> WITH_SHIFT; }
+
   /** One holder fewer; free when it was the last. */
   release(buffer: number): void {
     const b = buffer - this.first;
     if (this.checker !== null) this.checker.expect(buffer, 'HELD');  // released once too often, it would seem to have 255 holders
-    if (--this.holds[b] === 0) {
+    if ((--this.state[b] & HOLDERS) === 0) {
       this.free[this.freeCount++] = buffer;
       if (this.checker !== null) this.checker.move(buffer, 'HELD', 'FREE');
     }
@@ -63,11 +66,11 @@ export class Buffers {
     const isFree = new Uint8Array(this.count), before = this.freeCount;
     for (let i = 0; i < this.freeCount; i++) isFree[this.free[i] - this.first] = 1;
     for (let b = 0; b < this.count; b++) {
-      const mine = this.with[b] === port + 1 || (this.with[b] === WITH_SEVERAL && flooded[b] === 1);
+      const owner = this.state[b] >>> WITH_SHIFT, mine = owner === port + 1 || (owner === WITH_SEVERAL && flooded[b] === 1);
       if (!mine || isFree[b] === 1) continue;
-      if (this.with[b] !== WITH_SEVERAL) this.with[b] = WITH_NONE;
+      if (owner !== WITH_SEVERAL) this.state[b] &= HOLDERS;
       flooded[b] = 0;
-      if (this.holds[b] > 0) this.release(this.first + b);
+      if ((this.state[b] & HOLDERS) > 0) this.release(this.first + b);
       else {
         this.free[this.freeCount++] = this.first + b;
         this.checker?.move(this.first + b, 'FILL', 'FREE');

@@ -26,7 +26,7 @@ export const ASK_STAMPED = 1, ASK_CHECKSUMS = 2;
 /** Places in `Burst.measured`: ns of the queue's newest stamp (in and out); bytes on the wire; ns and s of CLOCK_MONOTONIC. */
 export const MEASURED = { lastStamp: 0, bytes: 1, now: 2, seconds: 3 } as const;
 
-const HEAD_BYTES = 64 + 32, BYTES = HEAD_BYTES + BURST * 4 * 15 + BURST * 4;
+const HEAD_BYTES = 64 + 32, BYTES = HEAD_BYTES + BURST * 4 * 15 + BURST * 5;
 
 export class Burst {
   count = 0;
@@ -66,6 +66,8 @@ export class Burst {
   readonly keep = this.octets(2);
   /** 1: the port completed its checksum. */
   readonly completed = this.octets(3);
+  /** Where the destination is, of frames that were looked up (`fdbProbe`): a port, or 255. */
+  readonly dstPort = this.octets(4);
   /** The UMEM's bytes, by address >>> 30. */
   readonly segments: readonly Uint8Array[];
 

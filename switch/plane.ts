@@ -15,7 +15,7 @@ import {
   NO_BUFFER, VERDICT_DROPPED,
 } from '../logger/format.js';
 import type { Buffers } from './buffers.js';
-import { WITH_SEVERAL } from './buffers.js';
+import { HOLDERS, WITH_SEVERAL, WITH_SHIFT } from './buffers.js';
 import { ASK, ASK_CHECKSUMS, ASK_STAMPED, Burst, BURST, FLOOD, MEASURED, SEVERAL, UNDECIDED } from './burst.js';
 import { GLOBAL, PORT, type Counters } from './counters.js';
 import type { SwitchLogic } from './lookup/logic.js';
@@ -54,22 +54,21 @@ export class PlanePort {
   spare = 1;
   /** The newest stamp of each queue, ns: a stamp before it is an older frame's. */
   readonly lastStamp: Float64Array;
-  /** Sends and receives: the link is up, and nobody disabled the port. */
-  up = true;
+  /** By port number, shared by all: 1 where frames may go out. */
+  readonly open: Uint8Array;
   /** Off: what comes in is dropped, and nothing is sent. Its frames may still be kept. */
   forwarding = true;
   /** Off: nothing that comes in here is kept. */
   keeping = true;
   /** It was said that the port is gone. */
   lost = false;
-  /** The frames of the burst in hand that go out here, in order: their places in the burst. */
-  readonly list = new Uint8Array(BURST);
-  listed = 0;
   /** Where other workers hand over what they send here. */
   inlets: Inlet[] = [];
 
-  constructor(id: number, driver: PortDriver, buffers: number, counters: Float64Array) {
+  constructor(id: number, driver: PortDriver, buffers: number, counters: Float64Array, open: Uint8Array) {
     this.id = id;
+    this.open = open;
+    open[id] = 1;
     this.driver = driver;
     this.tx = driver.queues[0].tx;
     this.published = this.tx.next;
@@ -77,6 +76,10 @@ export class PlanePort {
     this.flooded = new Uint8Array(buffers);
     this.counters = counters;
   }
+
+  /** Sends and receives: the link is up, and nobody disabled the port. */
+  get up(): boolean { return this.open[this.id] === 1; }
+  set up(up: boolean) { this.open[this.id] = up ? 1 : 0; }
 }
 
 export class Plane {
@@ -89,6 +92,11 @@ export class Plane {
   now = 0;
   seconds = 0;
   private readonly burst: Burst;
+  /** By verdict: 1 for a port that frames may go out of. */
+  private readonly open = new Uint8Array(256);
+  /** What of the burst in hand goes out of port p, in order: lists[p × BURST …], and how many. */
+  private readonly lists = new Uint8Array(MAX_PORTS * BURST);
+  private readonly listed = new Uint16Array(MAX_PORTS);
   private readonly chunkShift: number;
   private readonly clockWords = new Uint32Array(2);
   private readonly clockSeconds = new Float64Array(1);
@@ -112,7 +120,7 @@ export class Plane {
   }
 
   addPort(id: number, driver: PortDriver): PlanePort {
-    const port = new PlanePort(id, driver, this.options.buffers.count, this.options.counters.port(id));
+    const port = new PlanePort(id, driver, this.options.buffers.count, this.options.counters.port(id), this.open);
     this.ports[id] = port;
     this.portsChanged();
     this.options.logic.portAdded?.(id);
@@ -132,9 +140,9 @@ export class Plane {
     if (port === null) return null;
     this.flushLog();
     port.driver.close();
-    for (const inlet of port.inlets) inlet.close();
     port.inlets = [];
     this.ports[id] = null;
+    this.open[id] = 0;
     this.portsChanged();
     return port;
   }
@@ -242,75 +250,69 @@ export class Plane {
    * frame: kept ones join the log's batch, and a buffer that nobody holds is free.
    */
   private dispatch(port: PlanePort, n: number): void {
-    const { burst, ports, live } = this, { egress } = burst;
+    const { open, lists, listed, live } = this, { egress } = this.burst;
     for (let i = 0; i < n; i++) {
       const to = egress[i];
-      if (to < MAX_PORTS) {
-        const out = ports[to];
-        if (out !== null && out.up) out.list[out.listed++] = i;
-        else egress[i] = VERDICT_DROPPED + DROP_NO_EGRESS;
-      } else if (to >= SEVERAL) {
+      if (open[to] === 1) lists[to * BURST + listed[to]++] = i;
+      else if (to >= SEVERAL) {
         if (this.listSeveral(i) === 0) egress[i] = VERDICT_DROPPED + DROP_NO_EGRESS;
       } else if (to >= VERDICTS_END || to < VERDICT_DROPPED) egress[i] = VERDICT_DROPPED + (to < VERDICT_DROPPED ? DROP_NO_EGRESS : DROP_LOGIC);
     }
-    for (let p = 0; p < live.length; p++) if (live[p].listed > 0) this.put(live[p]);
+    for (let p = 0; p < live.length; p++) if (listed[live[p].id] > 0) this.put(live[p]);
     this.settle(port, n);
   }
 
   /** A frame for several ports joins the list of each. @returns how many those are */
   private listSeveral(i: number): number {
-    const { burst, live } = this, all = burst.egress[i] === FLOOD, { set, ingress } = burst;
-    let listed = 0;
+    const { burst, live, open, lists, listed } = this, all = burst.egress[i] === FLOOD, { set, ingress } = burst;
+    let ports = 0;
     for (let p = 0; p < live.length; p++) {
-      const out = live[p], { id } = out;
-      if (!out.up || (all ? id === ingress : (set[2 * i + (id >>> 5)] & (1 << (id & 31))) === 0)) continue;
-      out.list[out.listed++] = i;
-      listed++;
+      const { id } = live[p];
+      if (open[id] === 0 || (all ? id === ingress : (set[2 * i + (id >>> 5)] & (1 << (id & 31))) === 0)) continue;
+      lists[id * BURST + listed[id]++] = i;
+      ports++;
     }
-    return listed;
+    return ports;
   }
 
   /** Puts a port's list onto its TX ring, as far as there is room, and notes it as a holder of those buffers. */
   private put(out: PlanePort): void {
-    const { list, listed, tx, flooded } = out, { addressLow, addressHigh, length, buffer, egress } = this.burst, { holds, with: has } = this.options.buffers;
-    const room = tx.room(listed + out.spare - 1) - out.spare + 1, count = listed < room ? listed : room > 0 ? room : 0, alone = out.id + 1;
-    const { words, mask, entries } = tx;
+    const { id, tx, flooded } = out, { lists, burst } = this, { addressLow, addressHigh, length, buffer, egress } = burst, { state } = this.options.buffers;
+    const listed = this.listed[id], room = tx.room(listed + out.spare - 1) - out.spare + 1, count = listed < room ? listed : room > 0 ? room : 0;
+    const { words, mask, entries } = tx, from = id * BURST, alone = ((id + 1) << WITH_SHIFT) | 1;
     let at = tx.next, bytes = 0;
     for (let k = 0; k < count; k++, at++) {
-      const i = list[k], b = buffer[i], len = length[i], e = entries + ((at & mask) << 2);
+      const i = lists[from + k], b = buffer[i], len = length[i], e = entries + ((at & mask) << 2);
       bytes += len;
       words[e] = addressLow[i];
       words[e + 1] = addressHigh[i];
       words[e + 2] = len;
       words[e + 3] = 0;
-      if (egress[i] < MAX_PORTS) {
-        has[b] = alone;
-        holds[b] = 1;
-      } else {
-        has[b] = WITH_SEVERAL;
+      if (egress[i] < MAX_PORTS) state[b] = alone;
+      else {
+        state[b] = (WITH_SEVERAL << WITH_SHIFT) | ((state[b] & HOLDERS) + 1);
         flooded[b] = 1;
-        holds[b]++;
       }
     }
     tx.next = at >>> 0;
     out.unpublishedBytes += bytes;
     out.counters[PORT.txFull] += listed - count;
-    out.listed = 0;
+    this.listed[id] = 0;
   }
 
   /** After the TX rings were filled: counts, adds kept frames to the log's batch, frees what nobody holds. */
   private settle(port: PlanePort, n: number): void {
-    const { burst, drops } = this, { buffers, log } = this.options, { snap } = this, { entries, maxBatch } = log, { holds, with: has, free, first, checker } = buffers;
+    const { burst, drops } = this, { buffers, log } = this.options, { snap } = this, { entries, maxBatch } = log, { state, free, first, checker } = buffers;
     const { addressLow, addressHigh, length, buffer, egress, keep, flags, stampLow, stampHigh, ingress } = burst;
     let flooded = 0, dropped = 0, kept = 0, keptBytes = 0, { freeCount } = buffers, { pending } = log;
     for (let i = 0; i < n; i++) {
       const b = buffer[i];
-      let to = egress[i], held = holds[b];
+      let to = egress[i], held = state[b] & HOLDERS;
       if (held === 0) {
         if (to < VERDICT_DROPPED || to >= SEVERAL) to = VERDICT_DROPPED + DROP_TX_FULL;
         drops[to - VERDICT_DROPPED]++;
         dropped++;
-        has[b] = 0;
+        state[b] = 0;
       } else if (to >= SEVERAL) flooded++;
       if (keep[i] === 1) {
         if (pending === maxBatch) {
@@ -331,7 +333,8 @@ export class Plane {
         kept++;
         keptBytes += snapped;
         // One-copy: the commit still reads from this buffer, so the log holds it until then.
-        holds[b] = ++held;
+        state[b]++;
+        held++;
       }
       if (checker !== null) checker.move(b + first, 'SWITCH', held > 0 ? 'HELD' : 'FREE');
       if (held === 0) free[freeCount++] = b + first;
@@ -370,14 +373,16 @@ export class Plane {
   private complete(port: PlanePort): void {
     const ring = port.driver.queues[0].completion, n = ring.available();
     if (n === 0) return;
-    const { words, mask, entries } = ring, { chunkShift } = this, { buffers } = this.options, { with: has, holds, free, first, count, checker } = buffers, { flooded, inlets } = port;
+    const { words, mask, entries } = ring, { chunkShift } = this, { buffers } = this.options, { state, free, first, count, checker } = buffers, { flooded, inlets } = port;
     let { freeCount } = buffers, at = ring.next;
     for (let i = 0; i < n; i++, at++) {
       const e = entries + ((at & mask) << 1), b = (((words[e + 1] << (32 - chunkShift)) | (words[e] >>> chunkShift)) >>> 0) - first;
       if (b >>> 0 >= count) { this.giveBack(port, b + first, words[e], words[e + 1]); continue; }
-      if (has[b] === WITH_SEVERAL) flooded[b] = 0; else has[b] = 0;
       if (checker !== null) checker.expect(b + first, 'HELD');
-      if (--holds[b] !== 0) continue;
+      let holders = state[b] - 1;
+      if (holders >>> WITH_SHIFT === WITH_SEVERAL) flooded[b] = 0; else holders &= HOLDERS;
+      state[b] = holders;
+      if ((holders & HOLDERS) !== 0) continue;
       free[freeCount++] = b + first;
       if (checker !== null) checker.move(b + first, 'HELD', 'FREE');
     }
@@ -429,11 +434,11 @@ export class Plane {
     const room = fill.room(fill.size - (want >>> 1));
     let n = Math.min(want - (fill.size - room), buffers.freeCount);
     if (n < 1) return;
-    const { chunkShift } = this, { free, with: has, first, checker } = buffers, { words, mask, entries } = fill, mine = port.id + 1;
+    const { chunkShift } = this, { free, state, first, checker } = buffers, { words, mask, entries } = fill, mine = (port.id + 1) << WITH_SHIFT;
     let { freeCount } = buffers, at = fill.next;
     for (; n > 0; n--, at++) {
       const buffer = free[--freeCount], e = entries + ((at & mask) << 1);
-      has[buffer - first] = mine;
+      state[buffer - first] = mine;
       if (checker !== null) checker.move(buffer, 'FREE', 'FILL');
       words[e] = buffer << chunkShift;
       words[e + 1] = buffer >>> (32 - chunkShift);

@@ -6,6 +6,7 @@
  *   added     the owner opens it, worker 0 numbers it and writes it into the pool, then the others get it
  *   removed   the others let go of it, worker 0 removes it, then the others take their buffers back
  */
+import { ftruncateSync } from 'node:fs';
 import { closeFd, eventCreate, memoryFile, type FramekeepError } from '../native/index.js';
 import { tableMemory } from './fdb.js';
 import { gateMemory } from './gate.js';
@@ -33,6 +34,8 @@ export class Workers {
   private readonly wakeFds: readonly number[];
   private readonly heard: WorkersHeard;
   private readonly ports = new Map<number, OwnedPort>();
+  /** Memory files of rings that are not used. */
+  private readonly spare: number[] = [];
   /** Ports come and go one after the other. */
   private turn: Promise<unknown> = Promise.resolve();
   private failure: FramekeepError | undefined;
@@ -89,7 +92,7 @@ export class Workers {
     return this.inTurn(async () => {
       const owner = this.ownerOf(port), places = this.all.filter((w) => w !== owner).map((w) => this.placeOf(w.number, owner.number));
       const placesOf = (worker: PlaneWorker): HandoffPlace[] => worker === owner ? places : places.filter((place) => place.from === worker.number);
-      const facts = owner === this.all[0] ? undefined : await owner.ask<PortFacts>({ type: 'open-port', port }).catch((error: unknown) => { close(places); throw error; });
+      const facts = owner === this.all[0] ? undefined : await owner.ask<PortFacts>({ type: 'open-port', port }).catch((error: unknown) => { this.release(places); throw error; });
       let opened: PortOpened | undefined;
       try {
         opened = await this.ask<PortOpened>({ type: 'add-port', port, ...(facts && { facts }), places: placesOf(this.all[0]) });
@@ -101,7 +104,7 @@ export class Workers {
         return rest;
       } catch (error) {
         if (opened !== undefined) await this.remove(opened.id, undefined).catch(() => undefined);
-        else { await owner.ask({ type: 'discard-port' }).catch(() => undefined); close(places); }
+        else { await owner.ask({ type: 'discard-port' }).catch(() => undefined); this.release(places); }
         throw error;
       }
     });
@@ -117,7 +120,7 @@ export class Workers {
     await Promise.all(others.map((worker) => worker.ask({ type: 'detach-port', id })));
     await this.ask({ type: 'remove-port', id, ...(gone !== undefined && { gone }) });
     await Promise.all(others.map((worker) => worker.ask({ type: 'reclaim-port', id })));
-    close(this.ports.get(id)?.places ?? []);
+    this.release(this.ports.get(id)?.places ?? []);
     this.ports.delete(id);
   }
 
@@ -137,11 +140,25 @@ export class Workers {
   private placeOf(from: number, owner: number): HandoffPlace {
     const { zeroCopy } = this.started, lane = this.lanes[from];
     const [firstBuffer, buffers] = zeroCopy ? [lane.firstBuffer, lane.buffers] : [from * ONE_COPY_BUFFERS, ONE_COPY_BUFFERS];
-    return { fd: memoryFile('framekeep-handoff', HANDOFF_BYTES), from, owner, firstBuffer, endBuffer: firstBuffer + buffers };
+    return { fd: this.handoffFile(), from, owner, firstBuffer, endBuffer: firstBuffer + buffers };
   }
 
+  /** Rings that no port uses any more are the next one's: emptied, and still mapped where they were. */
+  private handoffFile(): number {
+    const fd = this.spare.pop();
+    if (fd === undefined) return memoryFile('framekeep-handoff', HANDOFF_BYTES);
+    ftruncateSync(fd, 0);
+    ftruncateSync(fd, HANDOFF_BYTES);
+    return fd;
+  }
+
+  private release(places: readonly HandoffPlace[]): void { this.spare.push(...places.map(({ fd }) => fd)); }
+
   private hear(event: SwitchEvent): void {
-    if (event.kind === 'port-gone') { this.heard.gone(event.port); this.ports.delete(event.port); }
+    if (event.kind === 'port-gone') {
+      this.heard.gone(event.port);
+      if (this.all.length === 1) this.ports.delete(event.port);  // otherwise `remove` is at it
+    }
     if (event.kind === 'port-up' || event.kind === 'port-down') {
       for (const worker of this.all.slice(1)) void worker.ask({ type: 'set-link', id: event.port, up: event.kind === 'port-up' }).catch(() => undefined);
     }
@@ -155,7 +172,8 @@ export class Workers {
     if (this.running > 0 && !this.stopping && (failure !== undefined || worker === 0)) void this.stop();
     if (this.running > 0) return;
     for (const fd of this.wakeFds) closeFd(fd);
-    for (const { places } of this.ports.values()) close(places);
+    for (const { places } of this.ports.values()) this.release(places);
+    for (const fd of this.spare) closeFd(fd);
     this.heard.ended(this.failure);
   }
 
@@ -165,5 +183,3 @@ export class Workers {
     return next;
   }
 }
-
-const close = (places: readonly HandoffPlace[]): void => { for (const { fd } of places) closeFd(fd); };

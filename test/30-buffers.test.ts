@@ -2,7 +2,7 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { FramekeepError } from '../native/index.js';
-import { Buffers, OwnershipChecker, WITH_SEVERAL, type Owner } from '../switch/buffers.js';
+import { Buffers, OwnershipChecker, WITH_SEVERAL, WITH_SHIFT, type Owner } from '../switch/buffers.js';
 
 test('the checker lets through a change only from where the buffer is', (t) => {
   const owners: Owner[] = ['FREE', 'FILL', 'SWITCH', 'HELD'];
@@ -24,7 +24,7 @@ test('at the start: free are those given, and the rest is held by records', (t) 
   t.is(buffers.freeCount, 3);
   for (let b = 100; b < 110; b++) {
     const isFree = [101, 105, 109].includes(b);
-    t.is(buffers.holds[b - 100], isFree ? 0 : 1);
+    t.is(buffers.holdersOf(b), isFree ? 0 : 1);
     t.is(buffers.checker!.ownerOf(b), isFree ? 'FREE' : 'HELD');
   }
   buffers.release(100);
@@ -48,11 +48,10 @@ test('reclaim: a port that goes takes nothing of the others\' with it, and leave
       const holders = tx.length + Number(log);
       if (fill < 0 && holders === 0) { buffers.free[buffers.freeCount++] = b; return; }
       checker.move(b, 'FREE', 'FILL');
-      if (fill >= 0) { buffers.with[b] = fill + 1; return; }
+      if (fill >= 0) { buffers.state[b] = (fill + 1) << WITH_SHIFT; return; }
       checker.move(b, 'FILL', 'SWITCH');
       checker.move(b, 'SWITCH', 'HELD');
-      buffers.holds[b] = holders;
-      buffers.with[b] = tx.length > 1 ? WITH_SEVERAL : tx.length === 1 ? tx[0] + 1 : 0;
+      buffers.state[b] = ((tx.length > 1 ? WITH_SEVERAL : tx.length === 1 ? tx[0] + 1 : 0) << WITH_SHIFT) | holders;
       if (tx.length > 1) for (const p of tx) flooded[p][b] = 1;
     });
     const left = uses.map((u) => new Set<string>([...(u.fill >= 0 ? [`fill${u.fill}`] : []), ...u.tx.map((p) => `tx${p}`), ...(u.log ? ['log'] : [])]));

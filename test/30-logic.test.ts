@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { DROP_LOGIC, DROP_NO_EGRESS, DROP_OVERSIZE, DROP_RESERVED, DROP_RUNT, DROP_SAME_PORT, VERDICT_DROPPED } from '../logger/index.js';
 import { FramekeepError, packageRoot } from '../native/index.js';
-import { Burst, FLOOD, KEEP_NO, KEEP_SELECTED, KEEP_YES, macHash, SEVERAL, UNDECIDED } from '../switch/burst.js';
+import { ASK, Burst, FLOOD, KEEP_NO, KEEP_SELECTED, KEEP_YES, macHash, SEVERAL, UNDECIDED } from '../switch/burst.js';
 import { loadLogic } from '../switch/lookup/load.js';
 import { LearningSwitch } from '../switch/lookup/learning.js';
 import { FrameView, perFrame, type FrameLogic, type LogicContext, type SwitchLogic, type Verdict } from '../switch/lookup/logic.js';
@@ -24,6 +24,9 @@ function burstOf(ingress: number, now: number, frames: readonly Sent[], seed = 0
   burst.count = frames.length;
   burst.ingress = ingress;
   burst.now = now;
+  burst.asked[ASK.count] = frames.length;
+  burst.asked[ASK.seed] = seed;
+  burst.asked[ASK.undecided] = UNDECIDED;
   frames.forEach(([dst, src, rest = '0800 4500'], i) => {
     const frame = [...bytes(dst), ...bytes(src), ...bytes(rest)], at = i * 64, words = new Uint32Array(memory.buffer, at, 4);
     memory.set(frame, at);

@@ -147,12 +147,12 @@ export class HandPlane {
     if (free.size !== buffers.freeCount) wrong.push('a buffer is on the free list twice');
     let filled = 0;
     for (let b = buffers.first; b < buffers.first + buffers.count; b++) {
-      const owner = buffers.checker!.ownerOf(b), holds = buffers.holds[b - buffers.first], expected = free.has(b) ? 'FREE' : kept.has(b) ? 'HELD' : 'FILL';
+      const owner = buffers.checker!.ownerOf(b), holds = buffers.holdersOf(b), expected = free.has(b) ? 'FREE' : kept.has(b) ? 'HELD' : 'FILL';
       if (owner !== expected) wrong.push(`buffer ${b} is ${owner}, not ${expected}`);
       if (holds !== (owner === 'HELD' ? 1 : 0)) wrong.push(`buffer ${b}, ${owner}, has ${holds} holders`);
       if (owner === 'FILL') {
         filled++;
-        if (!this.plane.live.some((p) => p.id + 1 === buffers.with[b - buffers.first])) wrong.push(`buffer ${b} is with ${buffers.with[b - buffers.first]}, which is no port`);
+        if (!this.plane.live.some((p) => p.id + 1 === buffers.withOf(b))) wrong.push(`buffer ${b} is with ${buffers.withOf(b)}, which is no port`);
       }
       if (free.has(b) && kept.has(b)) wrong.push(`buffer ${b} is free and holds a record's frame`);
     }

@@ -5,37 +5,14 @@
 #include <cerrno>
 #include <cstring>
 #include "addon.h"
+#include "burst.h"
 
 namespace framekeep {
 namespace {
 
-constexpr uint32_t kBurst = 256, kAhead = 12;
+constexpr uint32_t kAhead = 12;
 struct Descriptor { uint64_t addr; uint32_t len, options; };   // struct xdp_desc, linux/if_xdp.h
-
-// switch/burst.ts has the same layout, and a test holds the two to each other.
-struct Burst {
-  // in
-  uint32_t entries, first, count, mask;       // the RX ring: word of its first entry, free-running index, how many, size - 1
-  uint32_t min_frame, max_frame, chunk_shift, first_buffer;
-  uint32_t options, seed;
-  uint32_t runt, oversize, undecided;         // what `egress` begins with
-  uint32_t flag_completed, flag_switch_time;  // record flags (logger/format.ts)
-  uint32_t pad;
-  // in and out: the newest stamp of this queue; out: bytes on the wire, ns and s of CLOCK_MONOTONIC
-  double last_stamp, bytes, now, seconds;
-  uint32_t address_low[kBurst], address_high[kBurst], length[kBurst], buffer[kBurst];
-  uint32_t dst_low[kBurst], dst_high[kBurst], src_low[kBurst], src_high[kBurst], type[kBurst], dst_hash[kBurst], src_hash[kBurst];
-  uint32_t stamp_low[kBurst], stamp_high[kBurst], set[2 * kBurst];
-  uint8_t flags[kBurst], egress[kBurst], keep[kBurst], completed[kBurst];
-};
 enum Option : uint32_t { kStamped = 1, kChecksums = 2 };
-
-// Two multiply-xorshift rounds; switch/burst.ts says why.
-inline uint32_t MacHash(uint32_t low, uint32_t high, uint32_t seed) {
-  uint32_t h = (low ^ seed) * 0x85ebca6bu;
-  h = (h ^ (h >> 15) ^ high * 0x9e3779b1u) * 0xc2b2ae35u;
-  return h ^ (h >> 13);
-}
 
 template <bool stamped> int Gather(Burst& b, const uint8_t* umem, uint64_t umem_bytes, const Descriptor* ring) {
   const uint32_t n = b.count, mask = b.mask, first = b.first;
@@ -111,7 +88,7 @@ napi_value BurstLayout(napi_env env, napi_callback_info) {
   FIELD("addressLow", address_low); FIELD("addressHigh", address_high); FIELD("length", length); FIELD("buffer", buffer);
   FIELD("dstLow", dst_low); FIELD("dstHigh", dst_high); FIELD("srcLow", src_low); FIELD("srcHigh", src_high); FIELD("type", type);
   FIELD("dstHash", dst_hash); FIELD("srcHash", src_hash); FIELD("stampLow", stamp_low); FIELD("stampHigh", stamp_high); FIELD("set", set);
-  FIELD("flags", flags); FIELD("egress", egress); FIELD("keep", keep); FIELD("completed", completed); FIELD("measures", last_stamp);
+  FIELD("flags", flags); FIELD("egress", egress); FIELD("keep", keep); FIELD("completed", completed); FIELD("dstPort", dst_port); FIELD("measures", last_stamp);
 #undef FIELD
   Set(env, o, "bytes", Num(env, sizeof(Burst)));
   return o;

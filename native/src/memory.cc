@@ -25,11 +25,11 @@ namespace {
 // An ArrayBuffer ends at 4 GiB on Node 20 and slows past 2^31: hand out segments of at most 1 GiB.
 constexpr size_t kSegment = size_t(1) << 30;
 
-napi_value Describe(napi_env env, EnvState* state, void* base, size_t bytes) {
+napi_value Describe(napi_env env, EnvState* state, void* base, size_t bytes, bool seen = true) {
   napi_value result = Obj(env), segments;
   napi_create_array(env, &segments);
   uint32_t i = 0;
-  for (size_t at = 0; at < bytes; at += kSegment) {
+  for (size_t at = 0; seen && at < bytes; at += kSegment) {
     napi_set_element(env, segments, i++, View(env, static_cast<uint8_t*>(base) + at, bytes - at < kSegment ? bytes - at : kSegment));
   }
   Set(env, result, "id", Num(env, double(state->mappings.size())));
@@ -39,7 +39,7 @@ napi_value Describe(napi_env env, EnvState* state, void* base, size_t bytes) {
   return result;
 }
 
-// mapFile(fd, offset, bytes, flags) → {id, bytes, segments} or negative errno.  flags: 1 writable, 2 MAP_SYNC, 4 populate
+// mapFile(fd, offset, bytes, flags) → {id, bytes, segments} or negative errno.  flags: 1 writable, 2 MAP_SYNC, 4 populate, 8 no segments
 napi_value MapFile(napi_env env, napi_callback_info info) {
   Args<4> a(env, info);
   size_t bytes = a.u64(2); uint32_t flags = a.u32(3);
@@ -49,7 +49,7 @@ napi_value MapFile(napi_env env, napi_callback_info info) {
   void* base = mmap(nullptr, bytes, prot, how, a.i32(0), off_t(a.u64(1)));
   if (base == MAP_FAILED) return Int(env, -errno);
   RecordMap(base, bytes, a.i32(0), a.u64(1));
-  return Describe(env, a.state, base, bytes);
+  return Describe(env, a.state, base, bytes, !(flags & 8));
 }
 
 // memoryFile(name, bytes) → fd of a memfd (tmpfs) of that size, or negative errno
@@ -108,8 +108,22 @@ napi_value SoftRingsCall(napi_env env, napi_callback_info info) {
   return Describe(env, a.state, base, bytes);
 }
 
+// mapCopy(fd, bytes) → ArrayBuffer of the file's first bytes, or negative errno: for devices, which can only be mapped.
+napi_value MapCopy(napi_env env, napi_callback_info info) {
+  Args<2> a(env, info);
+  const size_t bytes = a.u64(1);
+  void* base = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, a.i32(0), 0);
+  if (base == MAP_FAILED) return Int(env, -errno);
+  void* copy; napi_value result;
+  const napi_status made = napi_create_arraybuffer(env, bytes, &copy, &result);
+  if (made == napi_ok) memcpy(copy, base, bytes);
+  munmap(base, bytes);
+  return made == napi_ok ? result : Int(env, -ENOMEM);
+}
+
 void Init(napi_env env, napi_value exports, EnvState* state) {
   Method(env, exports, "mapFile", MapFile, state);
+  Method(env, exports, "mapCopy", MapCopy, state);
   Method(env, exports, "memoryFile", MemoryFile, state);
   Method(env, exports, "unmap", Unmap, state);
   Method(env, exports, "lockFile", LockFile, state);

@@ -39,8 +39,24 @@ export class LearningSwitch implements SwitchLogic {
     this.forwardReserved = context.forwardReserved;
   }
 
-  // No allocation, no closure; 8–25 ns a frame by the table's size.
+  // No allocation, no closure; 5–20 ns a frame by the table's size when all sources are known, 8–30 when not.
   decide(burst: Burst): void {
+    if (this.table.probe(burst, this.vlanAware) !== 0) { this.learnAndDecide(burst); return; }
+    const { count, ingress, dstLow, dstHigh, dstPort, egress } = burst;
+    for (let i = 0; i < count; i++) {
+      if (egress[i] !== UNDECIDED) continue;
+      const port = dstPort[i];
+      if (port !== 255) egress[i] = port === ingress ? SAME_PORT : port;
+      else egress[i] = (dstLow[i] & 1) !== 0 && this.isReserved(dstLow[i], dstHigh[i]) ? RESERVED : FLOOD;
+    }
+  }
+
+  private isReserved(low: number, high: number): boolean {
+    return low === RESERVED_LOW && (high & RESERVED_HIGH_MASK) === 0 && !this.forwardReserved;
+  }
+
+  /** One frame after the other: what the first teaches counts for the second. */
+  private learnAndDecide(burst: Burst): void {
     const { count, ingress, now, dstLow, dstHigh, dstHash, srcLow, srcHigh, srcHash, egress } = burst, { table, vlanAware } = this;
     let lastLow = 0, lastHigh = -1;  // runs of one source are common
     for (let i = 0; i < count; i++) {
@@ -56,7 +72,7 @@ export class LearningSwitch implements SwitchLogic {
       }
       const dl = dstLow[i], dh = dstHigh[i] | vlan;
       if ((dl & 1) !== 0) {
-        egress[i] = dl === RESERVED_LOW && (dh & RESERVED_HIGH_MASK) === 0 && !this.forwardReserved ? RESERVED : FLOOD;
+        egress[i] = this.isReserved(dl, dh) ? RESERVED : FLOOD;
         continue;
       }
       const port = table.lookup(dl, dh, vlan === 0 ? dstHash[i] : table.hash(dl, dh), now);

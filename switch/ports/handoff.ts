@@ -9,7 +9,7 @@
  * Single producer, single consumer each. The owner takes as much as the port has room for; what it does not take fills the
  * ring, so that a port that cannot keep up is this worker's full TX ring, counted like any other.
  */
-import { eventSignal, mapFile, unmap, type Mapping } from '../../native/index.js';
+import { eventSignal, mapFile, type Mapping } from '../../native/index.js';
 import { emptyRing, Ring, ringsOf, softRingBytes, type RingSet } from '../ring.js';
 import type { PortDriver } from './driver.js';
 
@@ -42,7 +42,14 @@ export function wake(bells: Doorbells, worker: number): void {
   if (Atomics.load(bells.asleep, worker) === 1) eventSignal(bells.fds[worker]);
 }
 
-const mapPlace = ({ fd }: HandoffPlace): Mapping => mapFile(fd, HANDOFF_BYTES, { writable: true });
+// Of this thread, by descriptor. Never unmapped: places are used again, and unmapping detaches (native/memory.ts, `unmap`).
+const mapped = new Map<number, Mapping>();
+
+function mapPlace({ fd }: HandoffPlace): Mapping {
+  const memory = mapped.get(fd) ?? mapFile(fd, HANDOFF_BYTES, { writable: true });
+  mapped.set(fd, memory);
+  return memory;
+}
 
 export class HandoffPort implements PortDriver {
   readonly queues: readonly RingSet[];
@@ -55,13 +62,11 @@ export class HandoffPort implements PortDriver {
   readonly finished = false;
   readonly handsOver = true;
   readonly note: string;
-  private readonly memory: Mapping;
   private readonly bells: Doorbells;
   private readonly owner: number;
 
   constructor(place: HandoffPlace, bells: Doorbells) {
-    this.memory = mapPlace(place);
-    const { tx, completion } = ringsOf(this.memory.segments[0], HANDOFF_RING_SIZE, 0, false);
+    const { tx, completion } = ringsOf(mapPlace(place).segments[0], HANDOFF_RING_SIZE, 0, false);
     this.queues = [{ rx: emptyRing(false, 4), fill: emptyRing(true, 2), tx, completion }];
     this.bells = bells;
     this.owner = place.owner;
@@ -70,7 +75,7 @@ export class HandoffPort implements PortDriver {
 
   receive(): void { /* its frames come in at its owner */ }
   transmit(): void { wake(this.bells, this.owner); }
-  close(): void { unmap(this.memory); }
+  close(): void { /* its rings are another port's next */ }
 }
 
 /** The owner's end. */
@@ -83,7 +88,6 @@ export class Inlet {
   readonly returns: Ring;
   /** Taken in, and not handed back yet. */
   inFlight = 0;
-  private readonly memory: Mapping;
   private readonly bells: Doorbells;
 
   constructor(place: HandoffPlace, bells: Doorbells) {
@@ -91,8 +95,7 @@ export class Inlet {
     this.firstBuffer = place.firstBuffer;
     this.endBuffer = place.endBuffer;
     this.bells = bells;
-    this.memory = mapPlace(place);
-    const { tx, completion } = ringsOf(this.memory.segments[0], HANDOFF_RING_SIZE, 0, true);
+    const { tx, completion } = ringsOf(mapPlace(place).segments[0], HANDOFF_RING_SIZE, 0, true);
     this.frames = tx;
     this.returns = completion;
   }
@@ -108,6 +111,4 @@ export class Inlet {
     this.returns.publish();
     wake(this.bells, this.worker);
   }
-
-  close(): void { unmap(this.memory); }
 }

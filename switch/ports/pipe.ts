@@ -4,7 +4,7 @@
  */
 import { closeSync, constants, ftruncateSync, openSync } from 'node:fs';
 import {
-  drainFd, FramekeepError, lockFile, lockHeld, makeFifo, mapFile, pipeAttach, pipeBytes, pipeReceive, pipeTransmit, unmap,
+  drainFd, FramekeepError, lockFile, lockHeld, makeFifo, mapFile, pipeAttach, pipeBytes, pipeReceive, pipeTransmit, releaseSoftRings, unmap,
   type Mapping, type NativePipe,
 } from '../../native/index.js';
 import { makeSoftRings, type RingSet } from '../ring.js';
@@ -98,7 +98,7 @@ export class PipePort implements PortDriver {
 
   close(): void {
     unmap(this.mapping);
-    unmap(this.memory);
+    releaseSoftRings(SOFT_RING_SIZE, this.memory);
     closeSync(this.bells[0]);
     closeSync(this.bells[1]);
     closeSync(this.file);

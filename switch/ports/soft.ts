@@ -1,5 +1,5 @@
 /** What the ports written in TypeScript have in common: rings in plain memory, and both ends of them in this thread. */
-import { unmap, type Mapping } from '../../native/index.js';
+import { releaseSoftRings, type Mapping } from '../../native/index.js';
 import { makeSoftRings, type RingSet } from '../ring.js';
 import { segmentOf, offsetOf } from '../burst.js';
 import { HEADROOM, type PortContext, type PortDriver } from './driver.js';
@@ -76,5 +76,5 @@ export abstract class SoftPort implements PortDriver {
     this.side.rx.publish();
   }
 
-  close(): void { unmap(this.memory); }
+  close(): void { releaseSoftRings(SOFT_RING_SIZE, this.memory); }
 }

@@ -3,7 +3,7 @@
  * received here, and the other way round. It may be moved to another network namespace: its state is not followed, only whether
  * it is there at all. No options.
  */
-import { closeFd, TAP, tapAttach, tapDetach, tapOpen, tapReceive, tapTransmit, unmap, type Mapping, type TapRings } from '../../native/index.js';
+import { closeFd, releaseSoftRings, TAP, tapAttach, tapDetach, tapOpen, tapReceive, tapTransmit, type Mapping, type TapRings } from '../../native/index.js';
 import { DROP_OVERSIZE } from '../../logger/format.js';
 import { BURST } from '../burst.js';
 import { PORT } from '../counters.js';
@@ -66,6 +66,6 @@ export class TapPort implements PortDriver {
   close(): void {
     tapDetach(this.tap);
     closeFd(this.fd);
-    unmap(this.memory);
+    releaseSoftRings(SOFT_RING_SIZE, this.memory);
   }
 }
