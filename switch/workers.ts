@@ -173,7 +173,7 @@ export class Workers {
     if (this.running > 0) return;
     for (const fd of this.wakeFds) closeFd(fd);
     for (const { places } of this.ports.values()) this.release(places);
-    for (const fd of this.spare) closeFd(fd);
+    for (const fd of this.spare.splice(0)) closeFd(fd);
     this.heard.ended(this.failure);
   }
 
