@@ -11,6 +11,12 @@ if (major < 20 || (major === 20 && minor < 19)) {
   console.error('framekeep: it is not built\n  build it with: npm run setup\n  [E_SETUP]');
   process.exitCode = 1;
 } else {
-  const { main } = await import(compiled.href);
-  process.exitCode = await main(process.argv.slice(2));
+  const [command, ...rest] = process.argv.slice(2);
+  if (command === 'extcap' && rest.some((word) => /^--(extcap-|capture$)/.test(word))) {
+    const { extcap } = await import(new URL('extcap.js', compiled).href);  // past the parser: Wireshark waits for it at its start
+    process.exitCode = await extcap(rest);
+  } else {
+    const { main } = await import(compiled.href);
+    process.exitCode = await main(process.argv.slice(2));
+  }
 }

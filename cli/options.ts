@@ -240,3 +240,11 @@ export interface SinkOptions extends CommonOptions {
   force: boolean;
   quiet: boolean;
 }
+
+export interface WiresharkOptions extends CommonOptions {
+  verb: 'show' | 'install' | 'uninstall';
+  user: boolean;
+  system: boolean;
+  /** undefined: where Wireshark says. */
+  dir: string | undefined;
+}

@@ -173,6 +173,9 @@ function finish(command: string, options: Record<string, unknown>): void {
     if (options['log'] === '-' && options['json'] === true) throw new FramekeepError('E_USAGE', 'standard output has --json already', 'log to a file (--log FILE), or leave out --json');
     if (ports.length === 0) throw new FramekeepError('E_USAGE', 'the switch has no port', 'name some, like: framekeep up xdp:eth1 xdp:eth2');
   }
+  if (command === 'wireshark' && [options['user'], options['system'], options['dir']].filter((o) => o === true || typeof o === 'string').length > 1) {
+    throw new FramekeepError('E_USAGE', 'more than one place is named', 'say one of --user, --system, --dir DIR');
+  }
   if (command === 'demo') options['pool'] ??= defaultPool('demo');
   if (command === 'export') {
     const words = (options['filterWords'] as string[]).join(' ');

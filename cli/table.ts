@@ -5,6 +5,7 @@
  */
 import { CONTROL_COMMANDS, SHELL_COMMANDS } from './table_control.js';
 import { MEASURE_COMMANDS } from './table_measure.js';
+import { WIRESHARK_COMMANDS } from './table_wireshark.js';
 import * as v from './values.js';
 import type { Value } from './values.js';
 
@@ -217,6 +218,7 @@ export const COMMANDS: readonly CommandEntry[] = [
     ],
     examples: [['npm start -- --speed 10 --keep tcp', 'ten times as fast, keep TCP']],
   },
+  ...WIRESHARK_COMMANDS,
   ...SHELL_COMMANDS,
 ];
 

@@ -66,10 +66,10 @@ const MOST_COMMON = 256;
  *                memory beside the sink's own that make it fastest
  * @throws FramekeepError E_PORT_UNKNOWN, E_BOOT_UNKNOWN, E_OUTPUT* (the file then ends wherever the medium did)
  */
-export async function exportPool(pool: Pool, output: ByteSink | ((beside: number) => ByteSink), options: ExportOptions = {}): Promise<ExportResult> {
+export async function exportPool(pool: Pool, output: ByteSink | ((beside: number) => ByteSink | Promise<ByteSink>), options: ExportOptions = {}): Promise<ExportResult> {
   const begin = process.hrtime.bigint(), { report, recovery, newestNs } = surveyPool(pool), boots = report.boots.map((b) => b.id);
   const selector = new FrameSelector(options, recovery.boots, { boots, newestNs });
-  const sink = typeof output === 'function' ? output(readerBytes(pool)) : output;
+  const sink = typeof output === 'function' ? await output(readerBytes(pool)) : output;
   const reader = new PoolReader(pool, recovery, sink.beside.length >= readerBytes(pool) ? sink.beside : undefined);
   const { total } = reader, snap = options.snap || 0xffffffff, { signal, progress } = options;
   const passOver = await selector.seek(reader, signal);
@@ -108,7 +108,10 @@ export async function exportPool(pool: Pool, output: ByteSink | ((beside: number
         section = begun(boots.at(-1) ?? 0);
         sections++;
       }
-      if (!isCaughtUp) options.news?.({ kind: 'caught-up', frames });
+      if (!isCaughtUp) {
+        options.news?.({ kind: 'caught-up', frames });
+        selector.takeNew();
+      }
       if (reader.overtaken > told) options.news?.({ kind: 'overtaken', frames: reader.overtaken - told });
       isCaughtUp = true;
       told = reader.overtaken;

@@ -35,8 +35,8 @@ export class FrameSelector {
   private readonly selection: FrameSelection;
   private readonly everything: boolean;
   private readonly match: FrameMatch | undefined;
-  private readonly fromHigh: number;
-  private readonly fromLow: number;
+  private fromHigh: number;
+  private fromLow: number;
   private readonly toHigh: number;
   private readonly toLow: number;
   private readonly onlyBoot: number;
@@ -87,6 +87,12 @@ export class FrameSelector {
       if (this.mask[reader.ingress] === 0) return false;
     }
     return this.match === undefined || this.match(reader.bytes, reader.offset, reader.captured, reader.wire) !== 0;
+  }
+
+  /** From now on `from` is passed, whatever a clock that is put back says; unless it is still to come. */
+  takeNew(): void {
+    const now = BigInt(Date.now()) * 1_000_000n;
+    if (BigInt(this.fromHigh) << 32n <= now) this.fromHigh = this.fromLow = 0;
   }
 
   /** Tells it of ports that came since. */
