@@ -196,7 +196,13 @@ const FINAL = new Set(['E_XDP_BUSY', 'E_XDP_PERMISSION', 'E_XDP_INTERFACE', 'E_X
  */
 export function xdpOpen(options: XdpOpenOptions): XdpPort {
   const refused: { way: XdpWay; error: FramekeepError }[] = [];
-  for (const way of options.ways ?? ['native zero-copy', 'native copy', 'generic copy'] as const) {
+  const ways = options.ways ?? ['native zero-copy', 'native copy', 'generic copy'] as const;
+  for (const way of ways) {
+    // Asked before it is tried: trying pins all of the UMEM for nothing, 50-110 ms of a start with 256 MiB.
+    if (way === 'native zero-copy' && ways.length > 1 && addon['xdpZeroCopy'](options.ifindex) === 0) {
+      refused.push({ way, error: new FramekeepError('E_XDP_MODE', 'its driver says that it does not do zero-copy', 'use mode=native') });
+      continue;
+    }
     try {
       return { way, ...openWay(options, way), refused };
     } catch (error) {

@@ -93,17 +93,16 @@ uint32_t KernelFunction(const char* name) {
   return BtfFunction(btf.data(), have, name);
 }
 
-uint64_t XdpMetadata(uint32_t ifindex) {
+bool NetdevFeatures(uint32_t ifindex, NetdevAttribute attribute, uint64_t* features) {
   constexpr uint8_t kDevGet = 1;                      // NETDEV_CMD_DEV_GET, linux/netdev.h, Linux 6.3
-  constexpr uint16_t kIfindex = 1, kMetadata = 5;     // NETDEV_A_DEV_IFINDEX, NETDEV_A_DEV_XDP_RX_METADATA_FEATURES
+  constexpr uint16_t kIfindex = 1;                    // NETDEV_A_DEV_IFINDEX
   int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
-  if (fd < 0) return 0;
+  if (fd < 0) return false;
   uint16_t family = 0;
-  uint64_t features = 0;
-  if (!Ask(fd, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, CTRL_ATTR_FAMILY_NAME, "netdev", 7, CTRL_ATTR_FAMILY_ID, &family, sizeof family)
-      || !Ask(fd, family, kDevGet, kIfindex, &ifindex, sizeof ifindex, kMetadata, &features, sizeof features)) features = 0;
+  const bool told = Ask(fd, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, CTRL_ATTR_FAMILY_NAME, "netdev", 7, CTRL_ATTR_FAMILY_ID, &family, sizeof family)
+      && Ask(fd, family, kDevGet, kIfindex, &ifindex, sizeof ifindex, attribute, features, sizeof *features);
   close(fd);
-  return features;
+  return told;
 }
 
 }  // namespace framekeep

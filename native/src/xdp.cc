@@ -155,8 +155,9 @@ int Link(int program, uint32_t ifindex, bool generic) {
 // The program that puts VLAN tags back into frames, loaded and attached: fds[2] and fds[3]. false: not with this driver or
 // kernel, for whatever reason; the other program goes anywhere.
 bool AttachWithTags(int* fds, uint32_t ifindex, uint32_t queues, bool frags) {
-  if (!(XdpMetadata(ifindex) & kXdpMetadataVlanTag)) return false;
-  const uint32_t function = KernelFunction("bpf_xdp_metadata_rx_vlan_tag");
+  uint64_t metadata;
+  if (!NetdevFeatures(ifindex, kXdpMetadata, &metadata) || !(metadata & kXdpMetadataVlanTag)) return false;
+  static const uint32_t function = KernelFunction("bpf_xdp_metadata_rx_vlan_tag");  // 5 MB to read: once a process
   if (function == 0) return false;
   int program = LoadProgram(MakeXdpProgram(fds[0], fds[1], queues, function), frags, ifindex, nullptr, 0);
   if (program < 0) return false;
@@ -207,6 +208,13 @@ napi_value Attach(napi_env env, napi_callback_info info) {
   Set(env, result, "linkFd", Int(env, fds[3]));
   Set(env, result, "keepsVlanTags", keeps);
   return result;
+}
+
+// xdpZeroCopy(ifindex) → 1: the driver does it, 0: it does not, -1: the kernel does not tell
+napi_value ZeroCopy(napi_env env, napi_callback_info info) {
+  Args<1> a(env, info);
+  uint64_t features;
+  return Int(env, !NetdevFeatures(a.u32(0), kXdpFeatures, &features) ? -1 : features & kXdpZeroCopy ? 1 : 0);
 }
 
 // btfFunction(bytes, name) → type id of a function in BTF, 0: not there
@@ -446,6 +454,7 @@ napi_value MemlockLimit(napi_env env, napi_callback_info) {
 
 void Init(napi_env env, napi_value exports, EnvState* state) {
   Method(env, exports, "xdpAttach", Attach, state);
+  Method(env, exports, "xdpZeroCopy", ZeroCopy, state);
   Method(env, exports, "btfFunction", BtfLookUp, state);
   Method(env, exports, "xdpDeliver", Deliver, state);
   Method(env, exports, "xdpPassed", Passed, state);
