@@ -347,6 +347,7 @@ test('link types, options, and their values again', (t) => {
   const config = extcap(t, ['--extcap-config', '--extcap-interface', 'framekeep-x_y__.pool'], env).stdout;
   for (const line of config.trim().split('\n')) t.regex(line, /^(arg|value) (\{[a-z]+=[^{}]*\})+$/);
   t.deepEqual(values(config, 'value'), ['tap:vm1', 'xdp:eth1', '2'], 'what has a comma goes by its number');
+  for (const line of sentences(config, 'value')) t.regex(line, /\{enabled=true\}\{default=false\}$/, 'Wireshark lets nobody check what is not enabled');
   t.deepEqual(sentences(config, 'arg').map((line) => /\{call=([^}]*)\}/.exec(line)?.[1]), ['--last', '--port', '--follow', '--count', '--duration', '--snap']);
   t.deepEqual(values(extcap(t, ['--extcap-config', '--extcap-interface', 'framekeep-x_y__.pool', '--extcap-reload-option', '--port'], env).stdout, 'value'), ['tap:vm1', 'xdp:eth1', '2']);
   t.is(extcap(t, ['--extcap-config', '--extcap-interface', 'framekeep-x_y__.pool', '--extcap-reload-option', 'last'], env).stdout, '');

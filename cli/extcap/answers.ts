@@ -31,7 +31,8 @@ export const dltsAnswer = (): string[] => ['dlt {number=1}{name=EN10MB}{display=
 /** @param reload  only the values of this option */
 export function configAnswer(source: Source, reload: string | undefined): string[] {
   const { ports, isLive } = look(source), { last, follow } = defaultsOf(isLive);
-  const values = ports.map((port) => `value {arg=1}{value=${port.value}}{display=${shown(port.display)}}{default=false}`);
+  // Without `enabled` Wireshark shows a box that nobody can check.
+  const values = ports.map((port) => `value {arg=1}{value=${port.value}}{display=${shown(port.display)}}{enabled=true}{default=false}`);
   if (reload !== undefined) return reload === 'port' ? values : [];
   return [
     `arg {number=0}{call=--last}{display=Begin with the last}{type=string}{default=${last === Infinity ? 'all' : `${last}s`}}{validation=^(all|[0-9]+([.][0-9]+)?(ms|s|m|h|d)?)$}`
