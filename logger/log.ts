@@ -7,7 +7,7 @@
  * One-copy (fsdax, ordinary files): the commit copies the frame into a pool buffer that this log takes from its own free
  * list, and the evicted one goes back there; the caller keeps its buffer.
  */
-import { logBoot, logClose, logCommit, logOpen, SLOT_VALID, SLOT_BEYOND, FramekeepError, errnoName, type Mapping, type NativeLog } from '../native/index.js';
+import { logAppend, logBoot, logClose, logCommit, logOpen, SLOT_VALID, SLOT_BEYOND, FramekeepError, errnoName, type Mapping, type NativeLog } from '../native/index.js';
 import { NO_BUFFER, recordSeed } from './format.js';
 import { IndexView } from './index_view.js';
 import type { Pool } from './pool.js';
@@ -77,6 +77,17 @@ export class Log {
   }
 
   get nextSequence(): number { return this.counters[0]; }
+
+  /**
+   * The kept frames of a gathered burst, [from, to), join the batch; there must be room for so many. @param memory the burst's
+   * @returns how many joined
+   */
+  append(memory: Uint8Array, from: number, to: number, ingress: number, snap: number): number {
+    const n = logAppend(this.native.id, memory, from, to, this.pending, ingress, snap);
+    if (n < 0) throw new RangeError(`${to - from} frames do not fit a batch of ${this.maxBatch} that has ${this.pending}`);
+    this.pending += n;
+    return n;
+  }
 
   /**
    * Makes the pending entries durable and findable. On return every one of them is acknowledged: within the medium's

@@ -58,6 +58,15 @@ export function logOpen(o: NativeLogOptions): NativeLog {
   return result;
 }
 
+/**
+ * Hot, one call a burst: the burst's kept frames (`keep[i]` = 1) of [from, to) become the batch's entries from `first` on. Their
+ * verdict is `egress[i]`; their bytes come into the burst's measured `bytes`.
+ * @param burst    the memory of a Burst (switch/burst.ts)
+ * @param snap     most bytes kept of a frame
+ * @returns how many they were, or -22: no such log, or no room for `to - from` entries
+ */
+export const logAppend: (id: number, burst: Uint8Array, from: number, to: number, first: number, ingress: number, snap: number) => number = addon['logAppend'] as any;
+
 /** Hot: commits the first `count` entries. @returns 0 or a negative errno (msync) */
 export const logCommit: (id: number, count: number) => number = addon['logCommit'] as any;
 

@@ -11,6 +11,7 @@
  * A holder is a TX ring or the log. One u16 a buffer says how many there are (low byte), and which port has it (high byte), so
  * that a port that goes away gives back what it had.
  */
+import { NO_BUFFER } from '../logger/format.js';
 import { FramekeepError } from '../native/index.js';
 
 /** High byte of `state[b]`: nobody's in particular; port p is p + 1; more than one TX ring. Low byte: how many hold it. */
@@ -54,6 +55,21 @@ export class Buffers {
       this.free[this.freeCount++] = buffer;
       if (this.checker !== null) this.checker.move(buffer, 'HELD', 'FREE');
     }
+  }
+
+  /** `release` of each of the first `count`, but for those that are NO_BUFFER. */
+  releaseAll(list: Uint32Array, count: number): void {
+    const { state, free, first, checker } = this;
+    let { freeCount } = this;
+    for (let i = 0; i < count; i++) {
+      const buffer = list[i], b = buffer - first;
+      if (buffer === NO_BUFFER) continue;
+      if (checker !== null) checker.expect(buffer, 'HELD');
+      if ((--state[b] & HOLDERS) !== 0) continue;
+      free[freeCount++] = buffer;
+      if (checker !== null) checker.move(buffer, 'HELD', 'FREE');
+    }
+    this.freeCount = freeCount;
   }
 
   /**

@@ -12,7 +12,7 @@ import { burstGather, completeChecksums, clockRead, errnoName, FramekeepError, t
 import { ENTRY_WORDS, type Log } from '../logger/log.js';
 import {
   DROP_DISABLED, DROP_LOGIC, DROP_NO_EGRESS, DROP_OVERSIZE, DROP_REASONS, DROP_RUNT, DROP_TX_FULL, FLAG_CHECKSUM_COMPLETED, FLAG_SWITCH_TIME, MAX_PORTS,
-  NO_BUFFER, VERDICT_DROPPED,
+  VERDICT_DROPPED,
 } from '../logger/format.js';
 import type { Buffers } from './buffers.js';
 import { HOLDERS, WITH_SEVERAL, WITH_SHIFT } from './buffers.js';
@@ -300,38 +300,22 @@ export class Plane {
     this.listed[id] = 0;
   }
 
-  /** After the TX rings were filled: counts, adds kept frames to the log's batch, frees what nobody holds. */
+  /** After the TX rings were filled: counts, says which frames found no room, frees what nobody holds. */
   private settle(port: PlanePort, n: number): void {
-    const { burst, drops } = this, { buffers, log } = this.options, { snap } = this, { entries, maxBatch } = log, { state, free, first, checker } = buffers;
-    const { addressLow, addressHigh, length, buffer, egress, keep, flags, stampLow, stampHigh, ingress } = burst;
-    let flooded = 0, dropped = 0, kept = 0, keptBytes = 0, { freeCount } = buffers, { pending } = log;
+    const { burst, drops } = this, { buffers } = this.options, { state, free, first, checker } = buffers, { buffer, egress, keep } = burst;
+    let flooded = 0, dropped = 0, kept = 0, { freeCount } = buffers;
     for (let i = 0; i < n; i++) {
-      const b = buffer[i];
-      let to = egress[i], held = state[b] & HOLDERS;
+      const b = buffer[i], to = egress[i];
+      let held = state[b] & HOLDERS;
       if (held === 0) {
-        if (to < VERDICT_DROPPED || to >= SEVERAL) to = VERDICT_DROPPED + DROP_TX_FULL;
-        drops[to - VERDICT_DROPPED]++;
+        const verdict = to < VERDICT_DROPPED || to >= SEVERAL ? VERDICT_DROPPED + DROP_TX_FULL : to;
+        egress[i] = verdict;
+        drops[verdict - VERDICT_DROPPED]++;
         dropped++;
         state[b] = 0;
       } else if (to >= SEVERAL) flooded++;
       if (keep[i] === 1) {
-        if (pending === maxBatch) {
-          buffers.freeCount = freeCount;
-          log.pending = pending;
-          this.flushLog();
-          ({ freeCount } = buffers);
-          pending = 0;
-        }
-        const len = length[i], snapped = len < snap ? len : snap, e = pending++ * ENTRY_WORDS;
-        entries[e] = addressLow[i];
-        entries[e + 1] = addressHigh[i];
-        entries[e + 2] = snapped;
-        entries[e + 3] = len;
-        entries[e + 4] = ingress | (to << 8) | (flags[i] << 16);
-        entries[e + 5] = stampLow[i];
-        entries[e + 6] = stampHigh[i];
         kept++;
-        keptBytes += snapped;
         // One-copy: the commit still reads from this buffer, so the log holds it until then.
         state[b]++;
         held++;
@@ -340,15 +324,26 @@ export class Plane {
       if (held === 0) free[freeCount++] = b + first;
     }
     buffers.freeCount = freeCount;
-    log.pending = pending;
     const c = port.counters;
     c[PORT.forwarded] += n - flooded - dropped;
     c[PORT.flooded] += flooded;
     c[PORT.kept] += kept;
-    c[PORT.keptBytes] += keptBytes;
     c[PORT.notSelected] += n - kept;
     if (dropped > 0) {
       for (let r = 0; r < drops.length; r++) if (drops[r] > 0) { c[PORT.dropped + r] += drops[r]; drops[r] = 0; }
+    }
+    if (kept > 0) this.keep(c, n);
+  }
+
+  /** The kept frames of the burst join the log's batch. */
+  private keep(counters: Float64Array, n: number): void {
+    const { burst, snap } = this, { log } = this.options;
+    for (let from = 0; from < n;) {
+      if (log.pending > 0 && log.maxBatch - log.pending < Math.min(n - from, log.maxBatch)) this.flushLog();
+      const to = Math.min(n, from + log.maxBatch - log.pending);
+      log.append(burst.memory, from, to, burst.ingress, snap);
+      counters[PORT.keptBytes] += burst.measured[MEASURED.bytes];
+      from = to;
     }
   }
 
@@ -466,7 +461,7 @@ export class Plane {
     }
     if (this.keepingStopped !== undefined) this.lose(pending);
     else if (copies) this.releasePending(pending);
-    else for (let i = 0; i < pending; i++) if (evicted[i] !== NO_BUFFER) buffers.release(evicted[i]);
+    else buffers.releaseAll(evicted, pending);
   }
 
   private releasePending(pending: number): void {

@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <cerrno>
 #include "addon.h"
+#include "burst.h"
 #include "crc32c.h"
 #include "door.h"
 #include "log_context.h"
@@ -185,6 +186,28 @@ napi_value LogCommit(napi_env env, napi_callback_info info) {
   return Int(env, log.hardware_crc ? CommitBy<HardwareCrc>(log, n) : CommitBy<TableCrc>(log, n));
 }
 
+// logAppend(id, ArrayBuffer burst, from, to, first entry, ingress, snap) → entries appended, or negative errno. The burst's kept
+// frames of [from, to), as the next entries of the batch; their bytes are in the burst's `bytes` then. Hot: one call a burst.
+napi_value LogAppend(napi_env env, napi_callback_info info) {
+  Args<7> a(env, info);
+  size_t bytes;
+  const uint32_t id = a.u32(0), from = a.u32(2), to = a.u32(3), at = a.u32(4), ingress = a.u32(5), snap = a.u32(6);
+  auto* b = reinterpret_cast<Burst*>(a.bytes(1, &bytes));
+  if (id >= a.state->logs.size() || !a.state->logs[id] || !b || bytes < sizeof(Burst) || to > kBurst || from > to) return Int(env, -EINVAL);
+  LogContext& log = *a.state->logs[id];
+  if (at > log.max_batch || to - from > log.max_batch - at) return Int(env, -EINVAL);
+  KeepEntry* e = log.entries + at;
+  uint64_t sum = 0;
+  for (uint32_t i = from; i < to; i++) {
+    if (b->keep[i] != 1) continue;
+    const uint32_t wire = b->length[i], kept = wire < snap ? wire : snap;
+    *e++ = {b->address_low[i], b->address_high[i], kept, wire, ingress | uint32_t(b->egress[i]) << 8 | uint32_t(b->flags[i]) << 16, b->stamp_low[i], b->stamp_high[i], 0};
+    sum += kept;
+  }
+  b->bytes = double(sum);
+  return Int(env, e - (log.entries + at));
+}
+
 // logBoot(id, boot): the records from now on belong to that run.
 napi_value LogBoot(napi_env env, napi_callback_info info) {
   Args<2> a(env, info);
@@ -294,6 +317,7 @@ napi_value LayoutOf(napi_env env, napi_callback_info) {
 void Init(napi_env env, napi_value exports, EnvState* state) {
   Method(env, exports, "logOpen", LogOpen, state);
   Method(env, exports, "logCommit", LogCommit, state);
+  Method(env, exports, "logAppend", LogAppend, state);
   Method(env, exports, "logBoot", LogBoot, state);
   Method(env, exports, "logClose", LogClose, state);
   Method(env, exports, "indexScan", IndexScan, state);
