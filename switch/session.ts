@@ -4,7 +4,7 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import { receiveMessageOnPort } from 'node:worker_threads';
-import { eventClear, POLLERR, POLLHUP, POLLIN, POLLNVAL, pollWait, type FramekeepError, type Mapping } from '../native/index.js';
+import { eventClear, POLLERR, POLLHUP, POLLIN, POLLNVAL, pollWait, populate, type FramekeepError, type Mapping } from '../native/index.js';
 import { Log, unreferenced, type LaneGeometry, type LaneRecovery, type Pool } from '../logger/index.js';
 import { toJavaScript } from '../logger/filter/index.js';
 import { Buffers } from './buffers.js';
@@ -46,6 +46,7 @@ export abstract class Session {
   private readonly waiting: Int32Array;
   private nextLook = 0;
   private toldKeepingStopped = false;
+  private populated = false;
   // struct pollfd: wake eventfd, then what `watched` gives, then the ports'.
   private pollFds = new Int32Array(4);
   private pollPorts: number[] = [];
@@ -70,7 +71,7 @@ export abstract class Session {
       umem, chunk: geometry.chunk, buffers, log: this.log, logic, selection: selectionOf(options.keep), counters: this.counters,
       commitBeforeForward: options.commitBeforeForward, minFrame: options.minFrame, maxFrame,
     });
-    this.plane.held = options.held;
+    this.hold(options.held);
     this.plane.snap = snapOf(options.snap);
     this.context = { umem, segments: umem.segments.map((s) => new Uint8Array(s)), chunk: geometry.chunk, maxFrame, xdpSockets: new Set(), workers: this.workers };
   }
@@ -135,7 +136,7 @@ export abstract class Session {
         selection.frozen = request.frozen;
         this.counters.global[GLOBAL.frozen] = request.frozen ? 1 : 0;
         return undefined;
-      case 'hold': plane.held = request.held; return undefined;
+      case 'hold': this.hold(request.held); return undefined;
       case 'stop': this.stopping = true; return undefined;
       default: return this.carryOut(request);
     }
@@ -169,6 +170,15 @@ export abstract class Session {
       else logic.portRemoved?.(port.id);
     }
     port.up = up;
+  }
+
+  /** Once frames may come, the buffers' pages are mapped beside: not before, since privileges are given up until then, in every thread. */
+  private hold(held: boolean): void {
+    const { plane } = this;
+    plane.held = held;
+    if (held || this.populated) return;
+    this.populated = true;
+    populate(plane.options.umem);
   }
 
   private passGate(): void {
