@@ -101,7 +101,7 @@ if (has('several workers on interfaces with several queues', 'root', 'ip', 'ping
       await listener.stop();
       n.framekeep('export', n.pool, '--boot', String(round), '-w', kept);
       const have = new Set(datagrams(kept)), got = datagrams(received);
-      t.true(got.length > 300, `only ${got.length} frames reached the receiver`);
+      t.true(got.length > 50, `only ${got.length} frames reached the receiver`);
       t.is(got.filter((frame) => !have.has(frame)).length, 0, `of ${got.length} frames that were forwarded, some are not recovered`);
       // In a burst of one port after a burst of another, a frame may be older than the one before; the lanes as a whole go together.
       const times = sh(`tshark -n -r ${kept} -T fields -e frame.time_epoch`).trim().split('\n').map(Number);
