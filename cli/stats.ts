@@ -54,6 +54,8 @@ function statsLines(s: CountersSnapshot): string[] {
     ...(drops.length > 0 ? ['', ...columns(['port', 'not forwarded', 'frames'], drops)] : []),
     '',
     `  addresses: ${count(g.fdbEntries)} known, ${count(g.learned)} learned, ${count(g.moved)} moved, ${count(g.aged)} aged, ${count(g.fdbFull)} times no room`,
+    ...s.workers.length > 1 ? s.workers.map((w, n) => `  worker ${n}: ${count(w.bursts)} bursts, ${count(w.committed)} frames in ${count(w.commits)} commits; `
+      + `buffers: ${count(w.freeBuffers)} of ${count(w.buffers)} free`) : [],
     `  pool: ${count(g.committed)} frames in ${count(g.commits)} commits; buffers: ${count(g.freeBuffers)} of ${count(g.buffers)} free`,
   ];
 }

@@ -16,8 +16,8 @@ export async function run(options: NamedOptions, io: Io): Promise<number> {
 /** @param now seconds since 1970 */
 function statusLines(s: Status, colours: Colours, now: number): string[] {
   const rows: [string, string][] = [
-    ['runs', `for ${ageText(now - s.startSeconds)}, process ${s.pid}, framekeep ${s.version}`],
-    ['pool', `${s.pool} (${s.medium}, ${s.zeroCopy ? 'zero-copy' : 'one-copy'}), run ${s.boot}`],
+    ['runs', `for ${ageText(now - s.startSeconds)}, process ${s.pid}, framekeep ${s.version}${s.workers > 1 ? `, ${s.workers} workers` : ''}`],
+    ['pool', `${s.pool} (${s.medium}, ${s.zeroCopy ? 'zero-copy' : 'one-copy'}), run ${s.boot}${s.lanes > 1 ? `, ${s.lanes} lanes` : ''}`],
     ['', s.promise],
     ['holds', `${s.frames.toLocaleString('en')} frames of at most ${s.slots.toLocaleString('en')} (${bytesText(s.slots * s.chunk)})`],
     ['keeps', s.keep.stopped !== null ? colours.red(`nothing any more: ${s.keep.stopped.split('\n')[0]}`)

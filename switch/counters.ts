@@ -120,6 +120,8 @@ export class Counters {
   snapshot(): CountersSnapshot {
     const buffer = this.mapping.segments[0], view = new DataView(buffer), bytes = new Uint8Array(buffer);
     const ports: PortSnapshot[] = [];
+    // Room is made for all that were asked for; of a pool with fewer lanes the last do not run.
+    const running = Math.max(1, this.globals.findLastIndex((g) => g[GLOBAL.slots] > 0) + 1);
     for (let id = 0; id < MAX_PORTS; id++) {
       const at = PORTS_AT + id * PORT_BYTES, state = view.getUint32(at, true);
       if (state === PORT_UNUSED) continue;
@@ -133,7 +135,9 @@ export class Counters {
     }
     return {
       name: getText(bytes, 32, 64), pool: getText(bytes, 96, 256), pid: view.getUint32(12, true), startSeconds: view.getFloat64(16, true),
-      global: Object.fromEntries(Object.entries(GLOBAL).map(([key, i]) => [key, this.globalOf(key, i)])) as Record<keyof typeof GLOBAL, number>,
+      global: Object.fromEntries(Object.entries(GLOBAL).map(([key, i]) => [key, this.globalOf(key, i)])) as GlobalCounters,
+      workers: this.globals.slice(0, running).map((g) =>
+        Object.fromEntries(Object.entries(GLOBAL).map(([key, i]) => [key, g[i]])) as GlobalCounters),
       ports,
     };
   }
@@ -164,10 +168,19 @@ type PortCounters = { readonly [K in Exclude<keyof typeof PORT, 'dropped'>]: num
 export type PortSnapshot = PortCounters & {
   readonly id: number; readonly state: string; readonly spec: string; readonly note: string; readonly dropped: Readonly<Record<string, number>>;
 };
+type GlobalCounters = Readonly<Record<keyof typeof GLOBAL, number>>;
 export interface CountersSnapshot {
   readonly name: string; readonly pool: string; readonly pid: number; readonly startSeconds: number;
-  readonly global: Readonly<Record<keyof typeof GLOBAL, number>>;
+  /** Of all workers together. */
+  readonly global: GlobalCounters;
+  /** Each worker's own; worker w writes lane w of the pool. */
+  readonly workers: readonly GlobalCounters[];
   readonly ports: readonly PortSnapshot[];
+}
+
+/** How full the lanes are that are written: a lane that went round does not fill another. */
+export function windowOf({ workers }: Pick<CountersSnapshot, 'workers'>): { frames: number; slots: number } {
+  return { frames: workers.reduce((sum, w) => sum + Math.min(w.nextSequence, w.slots), 0), slots: workers.reduce((sum, w) => sum + w.slots, 0) };
 }
 
 export function sumDropped(c: Float64Array): number {

@@ -14,7 +14,7 @@ import { FramekeepError, packageRoot, type Capability, type Durability } from '.
 import { compileFilter } from '../logger/filter/index.js';
 import type { CreateOptions } from '../logger/pool.js';
 import { describeKeep, type KeepPort, type KeepState, type PortInfo, type Status } from './control/protocol.js';
-import { Counters, type CountersSnapshot } from './counters.js';
+import { Counters, windowOf, type CountersSnapshot } from './counters.js';
 import { entriesOf, keyOf, type FdbEntry } from './fdb.js';
 import type { FdbShown, KeepPolicy, PortOpened, Started, SwitchEvent } from './messages.js';
 import { labelOf, parsePortSpec, type PortSpec } from './ports/spec.js';
@@ -336,12 +336,14 @@ export class Switch extends EventEmitter<Events> {
 
   /** What runs here. */
   status(): Status {
-    const stats = this.stats(), { options, started } = this;
+    const stats = this.stats(), { options, started } = this, window = windowOf(stats);
     return {
       ...started, name: this.name, version: version(), pid: process.pid, startSeconds: stats.startSeconds, pool: options.pool, logic: options.logic ?? 'learning',
       commitBeforeForward: options.commitBeforeForward ?? false, counters: countersPath(this.directory), keep: this.keeping(), ports: this.ports(),
       fdb: { entries: stats.global.fdbEntries, capacity: options.fdbSize ?? 65536, ageing: options.ageing ?? 300, vlanAware: options.vlanAware ?? false },
-      frames: Math.min(started.slots, started.recovered + stats.global.committed),
+      workers: Math.min(options.workers ?? 1, started.lanes),
+      // In lanes that nobody writes there is what was found there.
+      frames: Math.min(started.recovered + stats.global.committed, window.frames + started.slots - window.slots),
     };
   }
 

@@ -458,6 +458,22 @@ test.serial('what docs/control.md says is in a status, a port, what is kept and 
   t.deepEqual([...new Set(told)].sort(), [...new Set([...kinds, 'events-lost'])].sort());
 });
 
+test.serial('two workers: each one\'s counters beside their sum, and a lane that went round does not fill the other', async (t) => {
+  const place = new Place(t);
+  // A generator is the worker's that has fewest ports: a at the first, b at the second. `c` at the first again.
+  await place.up('lab', ['gen:a,rate=0,count=40000', 'gen:b,rate=0,count=300,src=02:00:00:00:00:0b,dst=02:00:00:00:00:0c', 'sink:c'], ['--workers', '2', '--pool-size', '8M']);
+  const control = await place.control('lab');
+  await until(async () => (await control.call('stats')).global.committed === 40_300);
+  const { workers, global } = await control.call('stats'), status = await control.call('status');
+  t.deepEqual(workers.map((w) => w.nextSequence), [40_000, 300]);
+  for (const key of ['committed', 'commits', 'slots', 'buffers'] as const) t.is(workers[0][key] + workers[1][key], global[key], key);
+  t.deepEqual([status.workers, status.lanes, status.slots, status.frames], [2, 2, global.slots, workers[0].slots + 300]);
+  const { stdout } = await place.cli('status', 'lab');
+  t.regex(stdout, /, 2 workers\n.*, run 1, 2 lanes\n/);
+  t.regex(stdout, new RegExp(`holds {2}${status.frames.toLocaleString('en')} frames`));
+  t.regex((await place.cli('stats', 'lab')).stdout, /worker 0: [\d,]+ bursts, 40,000 frames in .*\n +worker 1: [\d,]+ bursts, 300 frames in/);
+});
+
 if (has('the control socket with nc', 'nc')) {
   test.serial('nc is client enough: requests of a file are answered in order, and the connection ends', async (t) => {
     const place = new Place(t);

@@ -55,7 +55,7 @@ function parseExposition(text: string): Map<string, Family> {
 
 test.serial('what is scraped is in the format, named by convention, and is what the counters say', async (t) => {
   const directory = place(t);
-  const sw = new ServiceProcess(t, directory, ['gen:a,count=3000,rate=0,size=100,as=a\\c', 'gen:slow,rate=100', 'sink:b', '--metrics', '0', '--json', '--stats', '0', '--keep', 'len == 100']);
+  const sw = new ServiceProcess(t, directory, ['gen:a,count=3000,rate=0,size=100,as=a\\c', 'gen:slow,rate=100', 'sink:b', '--metrics', '0', '--json', '--stats', '0', '--keep', 'len == 100', '--workers', '2']);
   const url = String((await sw.logged('metrics'))['url']);
   t.regex(url, /^http:\/\/127\.0\.0\.1:\d+\/metrics$/, 'this machine alone');
   await sw.logged('port-finished');
@@ -78,6 +78,7 @@ test.serial('what is scraped is in the format, named by convention, and is what 
   t.is(value('pool_committed_frames_total'), 3000);
   t.is(value('pool_window_frames'), 3000);
   t.is(value('pool_boot'), 1);
+  t.is(value('workers'), 2);
   t.true(value('pool_commits_total') > 0);
   t.is(value('pool_fences_total'), 2 * value('pool_commits_total'));
   t.is(value('port_up', '{port="sink:b"}'), 1);

@@ -294,6 +294,18 @@ if (has('the dashboard in a terminal', 'tmux', 'ps')) {
     t.is(await again.exitCode(), 0);
   });
 
+  test.serial('two workers: the pool pane and the sample have both lanes', async (t) => {
+    const lab = new Lab(t);
+    await lab.up([...ONCE, 'gen:late,rate=0,count=5000,src=02:00:00:00:11:11'], '--workers', '2');
+    const { workers, global } = await lab.settled(), terminal = lab.top(), held = workers.reduce((sum, w) => sum + Math.min(w.nextSequence, w.slots), 0);
+    t.is(workers.length, 2);
+    t.true(workers.every((w) => w.nextSequence > 0) && held < global.committed, 'both lanes are written, and one has gone round');
+    const text = await terminal.shows(`${n(held)} of ${n(global.slots)} frames in 2 lanes; oldest `);
+    t.true(text.includes(`${Math.floor(held / global.slots * 100)} % full`), text);
+    t.true(text.includes(`all ${n(held)} kept frames of the last minute`), text);
+    t.is(text.split('▼').length - 1, 2, 'a mark for each lane');
+  });
+
   test.serial('a switch that was stopped, and one whose pool is gone', async (t) => {
     const lab = new Lab(t);
     await lab.up(ONCE);

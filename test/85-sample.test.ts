@@ -12,6 +12,7 @@ import { fit, printable } from '../tui/painter.js';
 import { classify, ipv6Text } from '../tui/top/classify.js';
 import { ExportJob } from '../tui/top/export_job.js';
 import { FrameSample } from '../tui/top/frame_sample.js';
+import { paceText } from '../tui/top/panes.js';
 import { PoolWindow } from '../tui/top/pool_window.js';
 import { CAPTURES, read } from './capture_file.js';
 import { Keeper, portEntry, scratch, testFrame } from './pool_maker.js';
@@ -55,10 +56,10 @@ test('a sample of few frames is all of them; of many it is bounded, and stands f
       keeper.keep(frame);
     }
     keeper.commit();
-    window.look(0);
+    window.look([0]);
   };
   const see = (next: number): void => {
-    window.look(next);
+    window.look([next]);
     sample.look(now());
   };
   let next = 0;
@@ -92,9 +93,9 @@ test('a sample of few frames is all of them; of many it is bounded, and stands f
 test('the window is what a reader of the whole pool finds, before and after it went round', (t) => {
   const path = join(scratch(t), 'pool'), pool = Pool.open(path, { writable: true, create: { bytes: 2 * 1024 ** 2 } });
   t.teardown(() => pool.close());
-  const keeper = new Keeper(pool, { ports: [portEntry(0)], maxBatch: 16 }), window = new PoolWindow(path);
+  const keeper = new Keeper(pool, { ports: [portEntry(0)], maxBatch: 16 }), window = new PoolWindow(path), [lane] = window.lanes;
   t.teardown(() => window.close());
-  window.look(0);
+  window.look([0]);
   t.deepEqual([window.held, window.newest], [0, 0]);
   t.deepEqual([...new Set(window.picture(40, keeper.boot))], [0]);
   for (const count of [10, Math.floor(window.slots / 2), window.slots, 3]) {
@@ -103,17 +104,17 @@ test('the window is what a reader of the whole pool finds, before and after it w
     const next = keeper.logs[0].nextSequence, reader = new PoolReader(pool), seen: number[] = [];
     while (reader.next()) seen.push((reader.timeHigh * 2 ** 32 + reader.timeLow) / 1e9);
     for (const told of [next, Math.max(0, next - 5)]) {  // a switch that died may have said less than it kept
-      window.look(told);
-      t.is(window.next, next);
+      window.look([told]);
+      t.is(lane.next, next);
       t.is(window.held, seen.length);
       t.is(window.oldest, seen[0]);
       t.is(window.newest, seen.at(-1)!);
     }
     let frames = 0;
-    t.is(window.read(window.next - window.held, window.next, () => { frames++; }), seen.length);
+    t.is(lane.read(lane.next - lane.held, lane.next, () => { frames++; }), seen.length);
     t.is(frames, seen.length);
     const since = seen[Math.floor(seen.length / 2)];
-    t.is(window.next - window.since(since), seen.filter((s) => s >= since).length);
+    t.is(lane.next - lane.since(since), seen.filter((s) => s >= since).length);
     const parts = window.picture(window.slots, keeper.boot);
     t.is(parts.filter((what) => what === 2).length, seen.length);
   }
@@ -121,6 +122,59 @@ test('the window is what a reader of the whole pool finds, before and after it w
   for (let i = 0; i < 64; i++) keeper.keep(testFrame(i, 100));
   keeper.commit();
   t.deepEqual([...new Set(window.picture(window.slots, keeper.boot))], [2]);
+});
+
+test('of several lanes the window, its picture and the sample are all of them, also of one that nobody writes', (t) => {
+  const path = join(scratch(t), 'pool'), pool = Pool.open(path, { writable: true, create: { bytes: 12 * 1024 ** 2, lanes: 3 } });
+  t.teardown(() => pool.close());
+  const keeper = new Keeper(pool, { ports: [portEntry(0)], maxBatch: 16 }), window = new PoolWindow(path), sample = new FrameSample(), { slots } = window.lanes[0];
+  t.teardown(() => window.close());
+  const keep = (lane: number, count: number): void => {
+    for (let i = 0; i < count; i++) {
+      const frame = testFrame(i, 60);
+      frame[11] = 0x10 + lane;
+      keeper.keep(frame, {}, lane);
+    }
+    keeper.commit(lane);
+  };
+  window.look([]);
+  t.deepEqual([window.slots, window.held, window.oldest, window.newest], [3 * slots, 0, 0, 0]);
+  t.deepEqual(window.heads(30), [0, 10, 20]);
+  sample.reset(window, undefined);
+  // Lane 0 a few, lane 1 more than a lap, lane 2 two whole laps or a part of one; the last is one that no worker writes.
+  for (const [first, second, third] of [[40, 0, 0], [0, slots + 7, 5], [3, 0, slots - 5], [0, 900, slots]]) {
+    keep(0, first);
+    keep(1, second);
+    keep(2, third);
+    const next = keeper.logs.map((log) => log.nextSequence), reader = new PoolReader(pool), seen: number[] = [];
+    while (reader.next()) seen.push((reader.timeHigh * 2 ** 32 + reader.timeLow) / 1e9);
+    for (const told of [next, next.slice(0, 2), []]) {
+      window.look(told);
+      t.deepEqual(window.lanes.map((lane) => lane.next), next);
+      t.deepEqual([window.held, window.oldest, window.newest], [seen.length, Math.min(...seen), Math.max(...seen)]);
+    }
+    const parts = window.picture(window.slots, keeper.boot);
+    t.is(parts.filter((what) => what === 2).length, seen.length);
+    t.deepEqual(window.heads(window.slots), next.map((n, lane) => lane * slots + n % slots));
+    sample.look(Date.now() / 1000);
+  }
+  // From the beginning: each lane is there with its part, though not every frame is looked at.
+  const held = window.lanes.map((lane) => lane.held), all = window.held;
+  sample.reset(window, undefined);
+  sample.look(Date.now() / 1000);
+  t.true(Math.abs(sample.of - all) < all / 100, `${sample.of} of ${all}`);
+  t.true(sample.looked <= 8192 + 3);
+  const frames = new Map(sample.talkers.map((r) => [r.name, r.frames]));
+  held.forEach((count, lane) => t.true(Math.abs((frames.get(`02:00:00:00:00:1${lane}`) ?? 0) - count) <= 1 + count / 50, `lane ${lane}: ${[...frames]} of ${held}`));
+});
+
+test('how long a frame stays is said for the lanes that keep, and when all are full', (t) => {
+  const lane = (held: number, rate: number): { slots: number; held: number; rate: number } => ({ slots: 1000, held, rate });
+  t.is(paceText([lane(500, 100)]), 'keeps 100 f/s: full in 5.0 s; a frame is overwritten after 10 s');
+  t.is(paceText([lane(1000, 100)]), 'keeps 100 f/s: a frame is overwritten after 10 s');
+  t.is(paceText([lane(500, 100), lane(900, 10)]), 'keeps 110 f/s: full in 10 s; a frame is overwritten after 10 s to 100 s, by lane');
+  t.is(paceText([lane(1000, 100), lane(900, 0)]), 'keeps 100 f/s: a frame is overwritten after 10 s');
+  t.is(paceText([lane(1000, 100), lane(1000, 100)]), 'keeps 200 f/s: a frame is overwritten after 10 s');
 });
 
 test('an export tells how far it is, can be ended, and takes nobody\'s file', async (t) => {

@@ -3,7 +3,7 @@
  * line is written at a time. It changes nothing of the terminal's state, so that there is nothing to restore.
  */
 import { styleText } from 'node:util';
-import type { CountersSnapshot, PortSnapshot } from '../switch/counters.js';
+import { windowOf, type CountersSnapshot, type PortSnapshot } from '../switch/counters.js';
 
 const count = (n: number): string => n.toLocaleString('en');
 const scaled = (n: number, unit: string): string => {
@@ -68,8 +68,7 @@ export class CountersView {
 }
 
 function poolLine(s: CountersSnapshot): string {
-  const g = s.global, held = Math.min(g.nextSequence, g.slots);
-  const fill = g.slots > 0 ? Math.floor((held / g.slots) * 100) : 0;
+  const g = s.global, { frames, slots } = windowOf(s), fill = slots > 0 ? Math.floor(frames / slots * 100) : 0;
   return `pool ${s.pool}: ${count(g.committed)} frames (${bytesText(g.keptBytes)}) kept in this run, window ${fill} % of ${count(g.slots)}${g.frozen > 0 ? ', frozen' : ''}; ${count(g.fdbEntries)} addresses known`;
 }
 

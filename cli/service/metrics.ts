@@ -3,6 +3,7 @@
  * data plane has no part in it. A port that was removed keeps its series; one that came back goes on with it.
  */
 import { Counter, Gauge, Registry } from 'prom-client';
+import { windowOf } from '../../switch/counters.js';
 import type { CountersSnapshot, PortSnapshot } from '../../switch/index.js';
 
 type Global = CountersSnapshot['global'];
@@ -48,10 +49,11 @@ const GLOBAL_COUNTERS: readonly (readonly [name: string, help: string, of: (g: G
 const GLOBAL_GAUGES: readonly (readonly [name: string, help: string, of: (g: Global, s: CountersSnapshot) => number])[] = [
   ['start_time_seconds', 'When the switch started, in seconds since 1970.', (_, s) => s.startSeconds],
   ['data_plane_heartbeat_age_seconds', 'Time since the data plane last wrote its counters; at most 0.35 s while it is well.', (g) => Math.max(0, Number(process.hrtime.bigint()) / 1e9 - g.heartbeat)],
+  ['workers', 'Data-plane threads that run.', (_, s) => s.workers.length],
   ['pool_boot', 'Number of the present run in the pool.', (g) => g.boot],
   ['pool_slots', 'Frames the pool has room for.', (g) => g.slots],
-  ['pool_window_frames', 'Frames in the pool, of this and earlier runs.', (g) => Math.min(g.nextSequence, g.slots)],
-  ['pool_next_sequence', 'Number that the next kept frame gets.', (g) => g.nextSequence],
+  ['pool_window_frames', 'Frames in the pool, of this and earlier runs.', (_, s) => windowOf(s).frames],
+  ['pool_next_sequence', 'Number that the next kept frame gets; with several workers, the sum over their lanes.', (g) => g.nextSequence],
   ['pool_largest_batch_frames', 'Frames that one commit may hold: so many of the oldest in the window are not promised.', (g) => g.maxBatch],
   ['pool_frozen', '1 while nothing new is kept: frozen by request, or because the medium refused.', (g) => g.frozen],
   ['buffers', 'Buffers in circulation.', (g) => g.buffers],

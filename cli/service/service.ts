@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../../native/index.js';
+import { windowOf } from '../../switch/counters.js';
 import type { CountersSnapshot, Switch, SwitchPort } from '../../switch/index.js';
 import { asFramekeepError, whatFailed } from '../exit.js';
 import type { Io } from '../io.js';
@@ -152,7 +153,6 @@ export class Service {
 
 function statusOf(s: CountersSnapshot): string {
   const there = s.ports.filter((p) => p.state === 'up' || p.state === 'down'), up = there.filter((p) => p.state === 'up').length;
-  const { committed, nextSequence, slots, frozen } = s.global;
-  const window = slots > 0 ? Math.floor(Math.min(nextSequence, slots) / slots * 100) : 0;
+  const { committed, frozen } = s.global, { frames, slots } = windowOf(s), window = slots > 0 ? Math.floor(frames / slots * 100) : 0;
   return `${up} of ${there.length} ports up, ${committed} frames kept, pool ${window} % full${frozen > 0 ? ', keeping nothing' : ''}`;
 }

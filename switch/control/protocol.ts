@@ -65,6 +65,8 @@ export interface Status extends Started {
   /** Seconds since 1970. */
   readonly startSeconds: number;
   readonly pool: string;
+  /** Data-plane threads that run: as many as were asked for, and no more than the pool has lanes. */
+  readonly workers: number;
   readonly logic: string;
   readonly commitBeforeForward: boolean;
   /** The file that the counters are in: it can be mapped, and read without asking. */

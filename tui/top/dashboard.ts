@@ -180,7 +180,7 @@ export class Dashboard implements Program {
     if (this.watch.look()) this.openPool();
     const { watch, window } = this;
     if (window === undefined && watch.isAlive) this.openPool();
-    this.window?.look(watch.snapshot.global.nextSequence);
+    this.window?.look(watch.nextOfLanes);
     this.sample.look(watch.isAlive ? Date.now() / 1000 : this.window?.newest ?? 0);
     this.log.compare(watch, this.link.isConnected);
     const sees = this.places.some((place) => place.pane === 'forwarding');
@@ -194,7 +194,7 @@ export class Dashboard implements Program {
     try {
       this.window = new PoolWindow(this.watch.snapshot.pool);
       this.windowProblem = '';
-      this.window.look(this.watch.snapshot.global.nextSequence);
+      this.window.look(this.watch.nextOfLanes);
     } catch (error) {
       this.windowProblem = (error as Error).message.split('\n')[0];
     }

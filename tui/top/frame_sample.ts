@@ -4,6 +4,7 @@
  */
 import type { FrameMatch } from '../../logger/filter/index.js';
 import { classify } from './classify.js';
+import type { LaneWindow } from './lane_window.js';
 import type { PoolWindow } from './pool_window.js';
 
 export const MINUTE = 60;
@@ -28,13 +29,14 @@ export class FrameSample {
   private readonly seconds: Second[] = Array.from({ length: MINUTE + 1 }, () => ({ at: 0, looked: 0, of: 0, shown: 0, talkers: new Map(), protocols: new Map() }));
   private window: PoolWindow | undefined;
   private match: FrameMatch | undefined;
-  private next = -1;
+  /** Where each lane was looked at to; undefined: nowhere yet. */
+  private next: readonly number[] | undefined;
 
   /** Begins again, with the minute before. */
   reset(window: PoolWindow | undefined, match: FrameMatch | undefined): void {
     this.window = window;
     this.match = match;
-    this.next = -1;
+    this.next = undefined;
     for (const s of this.seconds) this.clear(s, 0);
   }
 
@@ -42,20 +44,23 @@ export class FrameSample {
   look(now: number): void {
     const { window } = this;
     if (window !== undefined) {
-      const begin = this.next < 0 || this.next > window.next ? window.since(now - MINUTE) : Math.max(this.next, window.next - window.slots);
-      this.sample(window, begin, window.next, this.next < 0 ? AT_ONCE : A_SECOND);
-      this.next = window.next;
+      const { lanes } = window, seen = this.next, most = seen === undefined ? AT_ONCE : A_SECOND;
+      const from = lanes.map((lane, n) => seen === undefined || seen[n] > lane.next ? lane.since(now - MINUTE) : Math.max(seen[n], lane.next - lane.slots));
+      const all = lanes.reduce((sum, lane, n) => sum + Math.max(0, lane.next - from[n]), 0);
+      // Of many, each lane gives as large a part as it has.
+      lanes.forEach((lane, n) => this.sample(lane, from[n], lane.next, all <= most ? most : Math.ceil(most * (lane.next - from[n]) / all)));
+      this.next = lanes.map((lane) => lane.next);
     }
     this.sum(now);
   }
 
-  private sample(window: PoolWindow, from: number, to: number, most: number): void {
+  private sample(lane: LaneWindow, from: number, to: number, most: number): void {
     const count = to - from;
     if (count <= 0) return;
-    const parts = count <= most ? 1 : PARTS, each = Math.floor(Math.min(count, most) / parts), step = count / parts;
+    const parts = count <= most ? 1 : Math.min(PARTS, most), each = Math.floor(Math.min(count, most) / parts), step = count / parts;
     for (let i = 0; i < parts; i++) {
       const first = from + Math.floor(i * step), weight = parts === 1 ? 1 : step / each;
-      window.read(first, first + each, (bytes, offset, captured, wire, seconds) => this.take(bytes, offset, captured, wire, seconds, weight));
+      lane.read(first, first + each, (bytes, offset, captured, wire, seconds) => this.take(bytes, offset, captured, wire, seconds, weight));
     }
   }
 

@@ -1,24 +1,41 @@
 /** The panes of the dashboard beside the ports: the pool, tables of talkers and protocols, the forwarding table, events. */
 import { clockText, countIn, countText, rateText, spanText } from '../amounts.js';
 import { bytesText } from '../counters_view.js';
+import type { History } from '../graph.js';
 import { List } from '../list.js';
 import { fit, type Painter } from '../painter.js';
 import type { Style } from '../look.js';
 import type { EventLog } from './event_log.js';
 import type { FrameSample, Row } from './frame_sample.js';
-import { PART_EARLIER, PART_EMPTY, PART_THIS_RUN, type PoolWindow } from './pool_window.js';
+import { PART_EARLIER, PART_EMPTY, PART_THIS_RUN } from './lane_window.js';
+import type { PoolWindow } from './pool_window.js';
 import type { SwitchWatch } from './switch_watch.js';
 import type { FdbState } from './switch_link.js';
 
 /** Seconds over which the rate is taken that says when a frame will be overwritten. */
 const RATE_SECONDS = 10;
+/** Frames a second, below which nothing is said to be kept. */
+const LEAST_RATE = 0.05;
 
-/** Frames kept a second, of late. */
-export function keptRate(watch: SwitchWatch): number {
-  const n = Math.min(RATE_SECONDS, watch.kept.length);
+/** What a history was of late, a second. */
+function lately(history: History): number {
+  const n = Math.min(RATE_SECONDS, history.length);
   let sum = 0;
-  for (let i = 0; i < n; i++) sum += watch.kept.ago(i);
+  for (let i = 0; i < n; i++) sum += history.ago(i);
   return n > 0 ? sum / n : 0;
+}
+
+/**
+ * What the rate means for the window: until when it is full, and after how long a frame is overwritten that is kept now. With several
+ * lanes that is each one's own: none is full before its last, and the shortest and the longest are said.
+ * @param lanes slots, frames held and frames kept a second of each lane, at least one of which keeps
+ */
+export function paceText(lanes: readonly { readonly slots: number; readonly held: number; readonly rate: number }[]): string {
+  const rate = lanes.reduce((sum, l) => sum + l.rate, 0), writing = lanes.filter((l) => l.rate >= LEAST_RATE);
+  const full = Math.max(...lanes.map((l) => l.held >= l.slots ? 0 : l.rate >= LEAST_RATE ? (l.slots - l.held) / l.rate : Infinity));
+  const after = writing.map((l) => l.slots / l.rate), least = spanText(Math.min(...after)), most = spanText(Math.max(...after));
+  return `keeps ${rateText(rate)} f/s: ${full > 0 && full < Infinity ? `full in ${spanText(full)}; ` : ''}`
+    + `a frame is overwritten after ${least === most ? least : `${least} to ${most}, by lane`}`;
 }
 
 /** Three lines: the index as it lies on the medium, how full it is and how old, what that means for a frame kept now. */
@@ -31,20 +48,19 @@ export function drawPool(p: Painter, watch: SwitchWatch, window: PoolWindow | un
   }
   const width = Math.max(10, p.width - 2), parts = window.picture(width, g.boot);
   const faces: Readonly<Record<number, readonly [string, Style]>> = { [PART_EMPTY]: ['░', 'dim'], [PART_EARLIER]: ['▒', 'other'], [PART_THIS_RUN]: ['█', 'accent'] };
-  const tall = p.height > 3, y = tall ? 1 : 0, head = Math.min(width - 1, Math.floor((window.next % window.slots) * width / window.slots));
+  const tall = p.height > 3, y = tall ? 1 : 0;
   parts.forEach((what, x) => p.text(1 + x, y, ...faces[what]));
-  if (tall) p.text(1 + head, 0, '▼', 'mark');
-  else p.text(1 + head, 0, '▼', 'marked');
+  for (const head of window.heads(width)) p.text(1 + head, 0, '▼', tall ? 'mark' : 'marked');
   const now = watch.isAlive ? Date.now() / 1000 : watch.lastSeconds, fill = window.held / window.slots;
   const percent = fill > 0 && fill < 0.01 ? '<1' : String(Math.floor(fill * 100));
-  p.pieces(1, y + 1, [`${percent} % full`, 'bold'], [`: ${countText(window.held)} of ${countText(window.slots)} frames`],
+  p.pieces(1, y + 1, [`${percent} % full`, 'bold'], [`: ${countText(window.held)} of ${countText(window.slots)} frames${window.lanes.length > 1 ? ` in ${window.lanes.length} lanes` : ''}`],
     ...window.newest > 0 ? [[`; oldest ${spanText(now - window.oldest)}, newest ${spanText(now - window.newest)} old`]] as const : [['; no frame yet']] as const,
     ...g.frozen > 0 ? [['  FROZEN', 'warn']] as const : []);
-  const rate = keptRate(watch), left = window.slots - Math.min(window.held, window.slots);
+  const rates = window.lanes.map((_, n) => watch.keptOfLanes[n] === undefined ? 0 : lately(watch.keptOfLanes[n]));
   const until = !watch.isAlive ? `nothing is being kept: the switch ${watch.state === 'died' ? 'died' : 'has stopped'}`
     : g.frozen > 0 ? 'frozen: nothing is overwritten'
-      : watch.kept.length === 0 ? 'looking …' : rate < 0.05 ? 'nothing is being kept at the moment'
-        : `keeps ${rateText(rate)} f/s: ${left > 0 ? `full in ${spanText(left / rate)}; ` : ''}a frame is overwritten after ${spanText(window.slots / rate)}`;
+      : watch.kept.length === 0 ? 'looking …' : rates.every((rate) => rate < LEAST_RATE) ? 'nothing is being kept at the moment'
+        : paceText(window.lanes.map(({ slots, held }, n) => ({ slots, held, rate: rates[n] })));
   p.text(1, y + 2, until);
   if (p.height > y + 3) {
     p.pieces(1, y + 3, [fit(pool, Math.min(pool.length, Math.max(20, p.width - 60))), 'dim'],

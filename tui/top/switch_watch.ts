@@ -37,8 +37,9 @@ export class SwitchWatch {
   state: SwitchState = 'running';
   /** Between the last two looks. */
   seconds = 0;
-  /** Frames kept a second. */
+  /** Frames kept a second: by all data-plane threads, and by each, in the order of the lanes they write. */
   readonly kept = new History(HISTORY_SECONDS);
+  keptOfLanes: readonly History[] = [];
   private readonly ratesById = new Map<number, PortRates>();
   private counters: Counters;
   private inode: number;
@@ -59,6 +60,9 @@ export class SwitchWatch {
     const there = this.snapshot.ports.filter((p) => p.state !== 'removed');
     return this.isAlive || there.length > 0 ? there : this.snapshot.ports;  // a switch that stops removes its ports
   }
+
+  /** The number that the next frame gets in each lane that is written; undefined where that was not told yet. */
+  get nextOfLanes(): readonly (number | undefined)[] { return this.snapshot.workers.map((w) => w.slots > 0 ? w.nextSequence : undefined); }
 
   get isAlive(): boolean { return this.state === 'running' || this.state === 'stuck'; }
 
@@ -85,6 +89,8 @@ export class SwitchWatch {
     this.lookedAt = at;
     this.state = this.findState();
     if (isAnother) this.ratesById.clear();
+    const { workers } = this.snapshot;
+    if (isAnother || this.keptOfLanes.length !== workers.length) this.keptOfLanes = workers.map(() => new History(HISTORY_SECONDS));
     const { before, seconds } = this;
     // After its end the graphs stand still: they are the last that is known.
     if (before === undefined || seconds <= 0 || !this.isAlive) return isAnother;
@@ -104,6 +110,7 @@ export class SwitchWatch {
       rates.kept.push(a(p.kept, was.kept));
     }
     this.kept.push(a(this.snapshot.global.committed, before.global.committed));
+    this.keptOfLanes.forEach((kept, n) => kept.push(a(workers[n].committed, before.workers[n]?.committed ?? 0)));
     return isAnother;
   }
 
