@@ -7,7 +7,7 @@ import { Pool, recoverLane } from '../logger/index.js';
 import { loadLogic } from './lookup/load.js';
 import type { SwitchLogic } from './lookup/logic.js';
 import type { PortFacts, Request, ThreadOptions } from './messages.js';
-import type { PlanePort } from './plane.js';
+import type { PlanePort } from './plane_port.js';
 import type { PortDriver } from './ports/driver.js';
 import { openPort } from './ports/open.js';
 import type { PortRequest } from './ports/request.js';
