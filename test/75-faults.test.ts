@@ -11,6 +11,7 @@ import { setTimeout as after } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { openCapture } from '../logger/capture/index.js';
 import { FramekeepError, packageRoot } from '../native/index.js';
+import { Switch } from '../switch/index.js';
 import { block, CAPTURES, le, saved, SECTION } from './capture_file.js';
 import { Network, type RunningSwitch } from './hosts.js';
 import { has } from './needs.js';
@@ -132,6 +133,75 @@ test.serial('frames of every length, from none to more than a buffer has: replay
     }
   }
 });
+
+test.serial('generated frames, the 60 shortest, 60 between and the 60 that reach a buffer\'s end: forwarded, kept and exported byte for byte; the next one is refused', async (t) => {
+  const place = new Place(t), least = 22, most = 1792;
+  const sw = await Switch.start({ name: 'gen-sweep', pool: place.pool, create: { bytes: 32 << 20 }, maxFrame: most, checked: true });
+  t.teardown(() => sw.stop());
+  const { id: sink } = await sw.addPort('sink:s');
+  // A generator makes one length, and a port more or less takes 20 ms: all 1,771 took 35 s.
+  const between = Math.floor((most - least - 120) / 60);
+  const sizes = Array.from({ length: 180 }, (_, i) => i < 60 ? least + i : i < 120 ? least + 60 + (i - 60) * between : most - 179 + i);
+  for (let from = 0; from < sizes.length; from += 60) {
+    const added = await Promise.all(sizes.slice(from, from + 60).map((size, i) => sw.addPort(`gen:g${i},size=${size},count=1,rate=0`)));
+    for (let i = 0; i < 500 && added.some(({ id }) => sw.stats().ports.find((p) => p.id === id)!.finished !== 1); i++) await after(10);
+    for (const { id } of added) await sw.removePort(id);
+  }
+  for (const size of [least - 1, most + 1]) {
+    const error = await t.throwsAsync(sw.addPort(`gen:g,size=${size}`), { instanceOf: FramekeepError }) as FramekeepError;
+    t.is(error.code, 'E_PORT_OPTION', String(size));
+  }
+  await sw.stop();
+  // With 60 ports a ring's share is small: what did not fit in it was counted.
+  t.is(sw.stats().ports[sink].sent + sw.stats().ports[sink].txFull, sizes.length);
+  place.sound();
+  const out = join(place.directory, 'out.pcapng'), head = Buffer.from('020000000002020000000001' + '88b5' + '0000000000000000', 'hex');
+  t.is(place.run('export', place.pool, '-w', out).status, 0);
+  const frames = framesOf(out).map((f) => f.bytes).sort((a, b) => a.length - b.length);
+  t.is(frames.length, sizes.length);
+  t.is(frames.findIndex((f, i) => !f.equals(Buffer.concat([head, Buffer.alloc(sizes[i] - head.length)]))), -1);
+});
+
+if (has('frames of every length through taps', 'root', 'ip', 'sysctl', 'python3')) {
+  test.serial('frames of every length that a tap takes, to beyond a buffer: at another tap, in the pool and in the export byte for byte, or dropped by name', async (t) => {
+    // One byte less than a buffer has: what fills the read to its end may have been cut.
+    const network = new Network(), most = 1791, beyond = 2000, count = most - 14 + 1;
+    t.teardown(() => network.delete());
+    const sw = await network.up(['tap:t0', 'tap:t1'], ['--pool-size', '32M', '--max-frame', '1792']);
+    t.teardown(() => sw.kill());
+    network.middle.sh('for i in t0 t1; do ip link set $i mtu 9000 up; done');
+    // Sends 14 to `beyond` bytes at t0 and says what t1 has of them, as numbers of those that are whole and in order.
+    const got = JSON.parse(network.middle.sh(`python3 - <<'END'
+import json, socket, time
+at = lambda name: (s := socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)), s.bind((name, 0)))[0]
+a, b = at('t0'), at('t1')
+b.setsockopt(socket.SOL_SOCKET, 33, 1 << 23)  # SO_RCVBUFFORCE
+b.settimeout(2)
+frame = lambda n: bytes((255 if i < 6 else 2 if i < 12 else (i * 31 + n) & 255) for i in range(n))
+got = []
+for n in range(14, ${beyond + 1}):
+    a.send(frame(n))
+    if n % 50 == 0: time.sleep(0.01)
+try:
+    while len(got) < ${count}:
+        f, (_, _, kind, *_) = b.recvfrom(4096)
+        if kind != socket.PACKET_OUTGOING: got.append(len(f) if f == frame(len(f)) else -1)
+except socket.timeout: pass
+print(json.dumps(got))
+END`)) as number[];
+    const wanted = Array.from({ length: count }, (_, i) => 14 + i);
+    t.is(got.join(), wanted.join());
+    const { ports } = await sw.stop(), [p0] = ports;
+    t.is(p0.received, beyond - 14 + 1);
+    t.is(p0.dropped['oversize'], beyond - most);
+    t.is(p0.forwarded + p0.flooded, count);
+    const out = join(network.directory, 'out.pcapng');
+    network.framekeep('export', network.pool, '-w', out);
+    const kept = framesOf(out).map((f) => f.bytes);
+    t.is(kept.map((f) => f.length).join(), wanted.join());
+    t.true(kept.every((f) => f.every((byte, i) => byte === (i < 6 ? 255 : i < 12 ? 2 : (i * 31 + f.length) & 255))), 'byte for byte');
+  });
+}
 
 test.serial('a hostile capture on replay: refused with a code, or its good frames and a word; the switch ends in order', (t) => {
   const place = new Place(t), folder = join(CAPTURES, 'malformed');
