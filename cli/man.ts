@@ -26,13 +26,16 @@ export function manualPage(version: string, date: string): string {
     '.SH NAME', `framekeep \\- ${plain('a learning Ethernet switch that keeps the frames you choose')}`,
     '.SH SYNOPSIS', ...COMMANDS.flatMap((c) => [...(c === COMMANDS[0] ? [] : ['.br']), synopsis(c.name, c, c.verbs)]),
     '.SH DESCRIPTION',
-    filled('framekeep switches Ethernet frames between network interfaces, taps, other processes and captures. The frames that a filter selects are kept in a pool: the buffer that a frame was received into is its record. What was kept is found again after a crash, and exported for Wireshark.'),
+    filled('framekeep switches Ethernet frames between network interfaces, taps, other processes and captures. '
+      + 'The frames that a filter selects are kept in a pool: the buffer that a frame was received into is its record. '
+      + 'What was kept is found again after a crash, and exported for Wireshark.'),
     '.SH COMMANDS',
   ];
   for (const command of COMMANDS) {
     out.push(`.SS ${plain(`framekeep ${command.name}`)}`, ...paragraphs(command.description), ...entries(command.arguments, command.options), ...examples(command));
     for (const verb of command.verbs ?? []) {
-      out.push('.PP', `${bold(`framekeep ${command.name} ${verb.name}`)}${verb.arguments.map((a) => ` ${argument(a)}`).join('')}`, '.RS 4', ...paragraphs(verb.description), ...entries(verb.arguments, verb.options), ...examples(verb), '.RE');
+      out.push('.PP', `${bold(`framekeep ${command.name} ${verb.name}`)}${verb.arguments.map((a) => ` ${argument(a)}`).join('')}`, '.RS 4',
+        ...paragraphs(verb.description), ...entries(verb.arguments, verb.options), ...examples(verb), '.RE');
     }
   }
   out.push('.SH OPTIONS', 'Every command takes these:', ...entries([], [...COMMON, { long: 'help', short: 'h', help: 'print help' }]),

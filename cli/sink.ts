@@ -50,7 +50,10 @@ interface Report {
   readonly frames: number; readonly bytes: number; readonly seconds: number; readonly rate: number; readonly bitsPerSecond: number;
   /** Frames without a number. */
   readonly foreign: number;
-  readonly streams: readonly { readonly stream: number; readonly received: number; readonly first: number; readonly highest: number; readonly lost: number; readonly duplicates: number; readonly reordered: number; readonly tooLate: number }[];
+  readonly streams: readonly {
+    readonly stream: number; readonly received: number; readonly first: number; readonly highest: number;
+    readonly lost: number; readonly duplicates: number; readonly reordered: number; readonly tooLate: number;
+  }[];
   /** ns; of frames that carry a time. */
   readonly latency: { readonly frames: number; readonly least: number; readonly p50: number; readonly p99: number; readonly p999: number; readonly most: number } | undefined;
 }
@@ -59,7 +62,9 @@ function reportOf(c: NumberedCount): Report {
   const span = (c.lastTime - c.firstTime) / 1e9, per = (n: number): number => span > 0 ? n / span : 0, l = c.latencies;
   return {
     frames: c.frames, bytes: c.bytes, seconds: span, rate: per(Math.max(0, c.frames - 1)), bitsPerSecond: per(c.bytes * 8), foreign: c.foreign,
-    streams: [...c.streams.values()].map((s) => ({ stream: s.stream, received: s.received, first: s.first, highest: s.highest, lost: s.lost, duplicates: s.duplicates, reordered: s.reordered, tooLate: s.tooLate })),
+    streams: [...c.streams.values()].map((s) => ({
+      stream: s.stream, received: s.received, first: s.first, highest: s.highest, lost: s.lost, duplicates: s.duplicates, reordered: s.reordered, tooLate: s.tooLate,
+    })),
     latency: l.count === 0 ? undefined : { frames: l.count, least: l.least, p50: l.quantile(0.5), p99: l.quantile(0.99), p999: l.quantile(0.999), most: l.most },
   };
 }
@@ -69,7 +74,8 @@ function inWords(r: Report): string[] {
   const lines = [`${n(r.frames)} frames, ${n(r.bytes)} bytes in ${r.seconds.toFixed(2)} s: ${n(r.rate)} a second, ${(r.bitsPerSecond / 1e6).toFixed(1)} Mb/s`];
   if (r.foreign > 0) lines.push(`${n(r.foreign)} of them without a number`);
   for (const s of r.streams) {
-    lines.push(`stream ${s.stream.toString(16).padStart(8, '0')}: numbers ${n(s.first)} to ${n(s.highest)}, ${n(s.lost)} lost, ${n(s.duplicates)} twice, ${n(s.reordered)} out of order${s.tooLate > 0 ? `, ${n(s.tooLate)} too late to tell` : ''}`);
+    lines.push(`stream ${s.stream.toString(16).padStart(8, '0')}: numbers ${n(s.first)} to ${n(s.highest)}, ${n(s.lost)} lost, `
+      + `${n(s.duplicates)} twice, ${n(s.reordered)} out of order${s.tooLate > 0 ? `, ${n(s.tooLate)} too late to tell` : ''}`);
   }
   if (r.latency !== undefined) lines.push(`on the way: ${us(r.latency.least)} at least, median ${us(r.latency.p50)}, 99 % ${us(r.latency.p99)}, 99.9 % ${us(r.latency.p999)}, at most ${us(r.latency.most)}`);
   return lines;

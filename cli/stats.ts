@@ -62,6 +62,9 @@ function statsLines(s: CountersSnapshot): string[] {
 
 /** What was dropped, and what a queue turned away or the kernel lost before the switch saw it. */
 function reasons(p: PortSnapshot): [string, number][] {
-  const more: [string, number][] = [['not sent: its queue was full', p.txFull], ['not sent: the driver refused', p.txErrors], ['lost before the switch: no buffer', p.xdpFillEmpty], ['lost before the switch: ring full', p.xdpRxRingFull]];
+  const more: [string, number][] = [
+    ['not sent: its queue was full', p.txFull], ['not sent: the driver refused', p.txErrors],
+    ['lost before the switch: no buffer', p.xdpFillEmpty], ['lost before the switch: ring full', p.xdpRxRingFull],
+  ];
   return [...Object.entries(p.dropped), ...more].filter(([, n]) => n > 0);
 }

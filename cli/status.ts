@@ -22,7 +22,8 @@ function statusLines(s: Status, colours: Colours, now: number): string[] {
     ['holds', `${s.frames.toLocaleString('en')} frames of at most ${s.slots.toLocaleString('en')} (${bytesText(s.slots * s.chunk)})`],
     ['keeps', s.keep.stopped !== null ? colours.red(`nothing any more: ${s.keep.stopped.split('\n')[0]}`)
       : s.keep.frozen ? colours.yellow(`frozen; otherwise ${describeKeep(s.keep)}`) : describeKeep(s.keep)],
-    ['logic', `${s.logic}, ${s.fdb.entries.toLocaleString('en')} of ${s.fdb.capacity.toLocaleString('en')} addresses, ${s.fdb.ageing === 0 ? 'kept for good' : `forgotten after ${s.fdb.ageing} s`}${s.fdb.vlanAware ? ', per VLAN' : ''}`],
+    ['logic', `${s.logic}, ${s.fdb.entries.toLocaleString('en')} of ${s.fdb.capacity.toLocaleString('en')} addresses, `
+      + `${s.fdb.ageing === 0 ? 'kept for good' : `forgotten after ${s.fdb.ageing} s`}${s.fdb.vlanAware ? ', per VLAN' : ''}`],
   ];
   return [colours.bold(s.name), ...rows.map(([key, text]) => `  ${key.padEnd(6)} ${text}`), '', ...portTable(s.ports)];
 }

@@ -11,7 +11,10 @@ export async function run(options: VerifyOptions, io: Io): Promise<number> {
   try {
     const result = await verifyPool(pool, { signal: io.interrupted, progress: (done, total) => progress.update(done, total, `${done.toLocaleString('en')} frames`) });
     progress.end();
-    if (options.json) io.printJson({ sound: result.sound, frames: result.frames, bytes: result.bytes, seconds: result.seconds, complete: !result.aborted, findings: result.findings, notes: result.notes });
+    if (options.json) io.printJson({
+      sound: result.sound, frames: result.frames, bytes: result.bytes, seconds: result.seconds,
+      complete: !result.aborted, findings: result.findings, notes: result.notes,
+    });
     else if (!options.quiet) {
       const { colours: c } = io;
       const read = `${result.frames.toLocaleString('en')} frames, ${result.bytes.toLocaleString('en')} bytes read in ${result.seconds.toFixed(1)} s`;
