@@ -24,6 +24,13 @@ const PACKAGES = [
   { name: 'netcat-openbsd', for: 'tests', there: program('nc') },
   { name: 'procps', for: 'tests', there: program('sysctl') },
   { name: 'tmux', for: 'tests', there: program('tmux') },
+  { name: 'python3', for: 'tests', there: program('python3') },
+  { name: 'zsh', for: 'tests', there: program('zsh') },
+  { name: 'fish', for: 'tests', there: program('fish') },
+  { name: 'man-db', for: 'tests', there: program('man') },
+  { name: 'groff', for: 'tests', there: program('groff') },
+  { name: 'mandoc', for: 'tests', there: program('mandoc') },
+  { name: 'systemd', for: 'tests', there: program('systemd-analyze') },
   { name: 'libpcap-dev', for: 'tests', there: () => existsSync('/usr/include/pcap/pcap.h') || existsSync('/usr/local/include/pcap/pcap.h') },
 ];
 
