@@ -45,8 +45,13 @@ export async function run(options: DemoOptions, io: Io): Promise<number> {
   const running: RunningOptions = { json: options.json, quiet: options.quiet, stats: io.stderr.isTTY === true ? 0.5 : 5, duration: undefined, once };
   announce(sw, ports, running, io);
   if (!options.quiet && !options.json) {
-    io.note(`${once ? 'One pass through the captures …' : 'Until Ctrl-C …'}  Kill it when you like: ${exportCommand(options.pool)} gives what was kept until then.`);
-    if (!once) io.note(`Watch it from another terminal: ${program()} top`);
+    io.note(once ? 'One pass through the captures …' : 'Until Ctrl-C. In another terminal, here:');
+    if (!once) {
+      io.note(`  watch it      ${program()} top`);
+      io.note(`  kill it       kill -9 ${process.pid}`);
+      io.note(`  what it kept  ${program()} inspect --tui ${options.pool}`);
+      io.note(`  as pcapng     ${exportCommand(options.pool)}`);
+    }
   }
   let last = sw.stats();
   sw.on('event', (event) => { if (event.kind === 'stopped') last = sw.stats(); });

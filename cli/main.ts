@@ -8,6 +8,7 @@ import { processIo } from './io.js';
 import type { Io } from './io.js';
 import { FramekeepError } from '../native/error.js';
 import { parse } from './parse.js';
+import { withPools } from './pools_there.js';
 
 /** Each of cli/up.ts, cli/inspect.ts, … */
 export interface Subcommand {
@@ -32,7 +33,7 @@ export async function main(argv: readonly string[], io: Io = processIo()): Promi
     const subcommand = await import(`./${parsed.command}.js`) as Subcommand;
     return await subcommand.run(parsed.options, io, () => (parse(argv, version(), base) as typeof parsed).options);
   } catch (thrown) {
-    return report(asFramekeepError(thrown), argv, io);
+    return report(await withPools(asFramekeepError(thrown), argv), argv, io);
   }
 }
 

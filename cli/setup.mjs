@@ -13,7 +13,10 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const args = process.argv.slice(2);
 const forTests = args.includes('--test');
 const at = (...parts) => join(root, ...parts);
-const say = (line) => process.stderr.write(`framekeep setup: ${line}\n`);
+// On a terminal, what is being done stands there until it is done: the addon alone may take twenty seconds.
+const onTerminal = process.stderr.isTTY === true;
+const say = (line) => process.stderr.write(`${onTerminal ? '\r\x1b[K' : ''}framekeep setup: ${line}\n`);
+const begin = (doing) => { if (onTerminal) process.stderr.write(`framekeep setup: ${doing} …`); };
 
 function fail(what, remedy) {
   process.stderr.write(`framekeep: ${what}\n  ${remedy}\n  [E_SETUP]\n`);
@@ -23,9 +26,10 @@ function fail(what, remedy) {
 /** Runs a step and shows what it wrote only if it failed. */
 function step(doing, finished, command, parameters, remedy) {
   const began = Date.now();
+  begin(doing);
   const done = spawnSync(command, parameters, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8', maxBuffer: 64 << 20 });
   if (done.status !== 0) {
-    process.stderr.write((done.stdout ?? '') + (done.stderr ?? ''));
+    process.stderr.write((onTerminal ? '\n' : '') + (done.stdout ?? '') + (done.stderr ?? ''));
     fail(`${doing} failed${done.error ? `: ${done.error.message}` : ''}`, remedy);
   }
   say(`${finished} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
@@ -126,7 +130,10 @@ if (!args.includes('--locked')) {
 
 if (todo.packages.length > 0) installPackages(todo.packages, say, fail);
 if (todo.modules) installModules();
-if (todo.addon) step('building the addon', 'addon built', process.execPath, [at('native', 'build.mjs')], 'the lines above say why; a C++17 compiler is needed (g++ or clang++)');
+if (todo.addon) step('building the addon from C++ (the longest step)', 'addon built', process.execPath, [at('native', 'build.mjs')], 'the lines above say why; a C++17 compiler is needed (g++ or clang++)');
 if (todo.recorder) step('building the recording addon', 'recording addon built', process.execPath, [at('native', 'build.mjs'), '--record'], 'the lines above say why');
-if (capWanted(root)) buildCap(root, say);
+if (capWanted(root)) {
+  begin('building cap');
+  buildCap(root, say);
+}
 compile(todo.compiled);
