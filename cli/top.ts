@@ -37,12 +37,18 @@ async function inspect(screen: Screen, pool: string): Promise<void> {
 function findDirectory(name: string | undefined): string {
   if (name !== undefined) return join(runBase(), name);
   const names = existsSync(runBase()) ? readdirSync(runBase()).filter((n) => existsSync(countersPath(join(runBase(), n)))).sort() : [];
-  if (names.length === 0) throw new FramekeepError('E_COUNTERS', `no switch has left counters in ${runBase()}`, 'start one: framekeep up, or npm start');
-  const all = names.map((n) => {
-    const watch = new SwitchWatch(join(runBase(), n));
-    watch.close();
-    return { name: n, isAlive: watch.isAlive, start: watch.snapshot.startSeconds };
+  const all = names.flatMap((n) => {
+    try {
+      const watch = new SwitchWatch(join(runBase(), n));
+      watch.close();
+      return [{ name: n, isAlive: watch.isAlive, start: watch.snapshot.startSeconds }];
+    } catch (error) {
+      // What another version left is not meant: it is in nobody's way.
+      if (error instanceof FramekeepError && error.code === 'E_COUNTERS') return [];
+      throw error;
+    }
   });
+  if (all.length === 0) throw new FramekeepError('E_COUNTERS', `no switch has left counters in ${runBase()}`, 'start one: framekeep up, or npm start');
   const alive = all.filter((s) => s.isAlive);
   if (alive.length > 1) throw new FramekeepError('E_SWITCH_AMBIGUOUS', `several switches are running: ${alive.map((s) => s.name).join(', ')}`, 'say which: framekeep top NAME');
   return join(runBase(), (alive[0] ?? all.toSorted((a, b) => b.start - a.start)[0]).name);

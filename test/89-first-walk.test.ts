@@ -2,7 +2,7 @@
  * The first five minutes of the README, walked: the demonstration, the dashboard, kill -9, the inspector, an export, Wireshark's list. Every
  * command is typed as the demonstration tells it, by an ordinary user, into shells of tmux.
  */
-import { chmodSync, chownSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { packageRoot } from '../native/index.js';
@@ -35,6 +35,11 @@ if (has('the first walk', 'tmux', 'tshark', 'bash', ...isRoot ? ['setpriv'] : []
       terminal.type(line);
       await terminal.keys('Enter');
     };
+
+    // What a switch of another version has left in the same place is in nobody's way.
+    mkdirSync(join(home, 'run', 'old'), { recursive: true, mode: 0o700 });
+    writeFileSync(join(home, 'run', 'old', 'counters'), Buffer.alloc(4096));
+    if (isRoot) for (const path of ['run', 'run/old', 'run/old/counters']) chownSync(join(home, path), NOBODY, NOBODY);
 
     const demo = open(process.execPath, program, 'demo', '--speed', '10', '--pool', pool), second = shell(), third = shell();
     const told = await demo.shows(/kept in this run/);
