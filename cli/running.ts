@@ -110,7 +110,8 @@ function tell(event: SwitchEvent, options: RunningOptions, io: Io): void {
 /** How this program is called from where the user stands. */
 export function program(): string {
   const bin = join(packageRoot(), 'cli', 'framekeep.mjs'), near = relative(process.cwd(), bin);
-  if (process.env['npm_command'] === 'exec') return 'npx framekeep';  // on npx's PATH, and not on its user's
+  // Under npx its directory is on the PATH, and not on its user's.
+  if (process.env['npm_command'] === 'exec' && packageRoot().includes('/node_modules/')) return 'npx framekeep';
   if (existsSync(bin) && (process.env['PATH'] ?? '').split(':').some((dir) => isSame(join(dir, 'framekeep'), bin))) return 'framekeep';
   return existsSync(bin) && !near.startsWith('..') ? `./${near}` : bin;
 }
