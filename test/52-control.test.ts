@@ -203,7 +203,7 @@ test.serial('ports come, are set, and go, by command', async (t) => {
   await until(async () => (await port('gen:a'))!.received > received + 200);
   t.is((await port('gen:a'))!.kept, kept, 'nothing that comes in there is kept');
   for (const [line, code, status] of [
-    [['ports', 'remove', 'nosuch'], 'E_PORT_UNKNOWN', 1], [['ports', 'add', 'tap'], 'E_USAGE', 2], [['ports', 'add', 'gen:z,speed=1'], 'E_PORT_OPTION', 2], [['ports', 'set', 'gen:a'], 'E_USAGE', 2],
+    [['ports', 'remove', 'nosuch'], 'E_PORT_UNKNOWN', 1], [['ports', 'add', 'tap'], 'E_USAGE', 2], [['ports', 'add', 'gen:z,speed=1'], 'E_PORT_OPTION', 2], [['ports', 'add', 'cap:lo,speed=1'], 'E_PORT_OPTION', 2], [['ports', 'set', 'gen:a'], 'E_USAGE', 2],
   ] as [string[], string, number][]) {
     const said = await place.cli(...line);
     t.is(said.status, status, line.join(' '));

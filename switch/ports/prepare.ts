@@ -9,6 +9,7 @@ import { closeFd, defaultRouteInterfaces, FramekeepError, holdPromiscuous, inter
 import { compileFilter } from '../../logger/filter/index.js';
 import { makeDirectory, runBase } from '../run_directory.js';
 import { InterfaceState } from './interface_state.js';
+import { PortOptions } from './options.js';
 import type { PortRequest } from './request.js';
 import { labelOf, type PortSpec } from './spec.js';
 
@@ -94,6 +95,7 @@ function prepareInterface(spec: PortSpec, options: PrepareOptions): Prepared {
 }
 
 async function prepareCapture(spec: PortSpec, options: PrepareOptions): Promise<Prepared> {
+  new PortOptions(spec.text, plain(spec).options).done();  // it has none: what is given is a mistake
   const info = interfaceInfo(spec.name);
   refuseDefaultRoute(info, options);
   const path = join(options.directory, `cap-${info.index}`);
