@@ -109,7 +109,7 @@ export class Switch extends EventEmitter<Events> {
     const keep = keepPolicy(keepOf(options));  // a bad filter is said before anything is touched
     const name = options.name ?? 'fk0';
     const { directory, lockFd } = claimName(name);
-    const leftovers = restoreLeftovers(directory);
+    const leftovers = restoreLeftovers();
     const path = countersPath(directory);
     const workers = options.workers ?? 1;
     const counters = Counters.create(path, { pid: process.pid, startSeconds: Date.now() / 1000, name, pool: options.pool, workers });

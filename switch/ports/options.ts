@@ -59,3 +59,9 @@ export function parseMac(text: string, spec: string): Uint8Array {
   }
   return Uint8Array.from(parts, (p) => parseInt(p, 16));
 }
+
+/** The same of what the kernel says; six zeros for an interface that has none, or one of another length. */
+export function macBytes(text: string): Uint8Array {
+  const parts = text.split(':');
+  return parts.length === 6 ? Uint8Array.from(parts, (p) => parseInt(p, 16)) : new Uint8Array(6);
+}

@@ -11,6 +11,7 @@ import { makeDirectory, runBase } from '../run_directory.js';
 import { InterfaceState } from './interface_state.js';
 import { PortOptions } from './options.js';
 import type { PortRequest } from './request.js';
+import { macBytes } from './options.js';
 import { labelOf, type PortSpec } from './spec.js';
 
 export interface PrepareOptions {
@@ -33,12 +34,12 @@ export interface Prepared {
 }
 
 /** Puts back what crashed switches left on interfaces. @returns what was done, for people */
-export function restoreLeftovers(directory: string): string[] {
-  return new InterfaceState(stateDirectory(directory)).restoreLeftovers();
+export function restoreLeftovers(): string[] {
+  return new InterfaceState(stateDirectory()).restoreLeftovers();
 }
 
 /** One place for all switches of this machine: an interface has one owner. */
-const stateDirectory = (_directory: string): string => makeDirectory(join(makeDirectory(runBase()), 'interfaces'));
+const stateDirectory = (): string => makeDirectory(join(makeDirectory(runBase()), 'interfaces'));
 
 export async function preparePort(spec: PortSpec, options: PrepareOptions): Promise<Prepared> {
   switch (spec.kind) {
@@ -66,7 +67,7 @@ const simple = (request: PortRequest): Prepared => ({ request, report: [], atEnd
 function prepareInterface(spec: PortSpec, options: PrepareOptions): Prepared {
   const info = interfaceInfo(spec.name);
   refuseDefaultRoute(info, options);
-  const state = new InterfaceState(stateDirectory(options.directory));
+  const state = new InterfaceState(stateDirectory());
   const promiscuous = holdPromiscuous(info.index);
   let report: string[];
   try {
@@ -147,6 +148,3 @@ function refuseDefaultRoute(info: InterfaceInfo, options: PrepareOptions): void 
   if (found === undefined) return;
   throw new FramekeepError('E_DEFAULT_ROUTE', `${info.name} ${found.how}: switching on it would cut this machine off`, 'use another interface, or say --force');
 }
-
-const macBytes = (mac: string): Uint8Array => Uint8Array.from(mac.split(':').slice(0, 6).map((b) => parseInt(b, 16) || 0)).length === 6
-  ? Uint8Array.from(mac.split(':').map((b) => parseInt(b, 16))) : new Uint8Array(6);

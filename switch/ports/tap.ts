@@ -9,7 +9,7 @@ import { BURST } from '../burst.js';
 import { PORT } from '../counters.js';
 import { makeSoftRings, type RingSet } from '../ring.js';
 import { HEADROOM, type PortContext, type PortDriver } from './driver.js';
-import type { PortOptions } from './options.js';
+import { macBytes, type PortOptions } from './options.js';
 import { SOFT_RING_SIZE } from './soft.js';
 
 const EIO = -5, EBADFD = -77;
@@ -39,7 +39,7 @@ export class TapPort implements PortDriver {
     this.queues = [rings.plane];
     this.tap = tapAttach(this.fd, this.memory, SOFT_RING_SIZE, context.umem, Math.log2(context.chunk), HEADROOM);
     this.fds = [this.fd];
-    this.mac = Uint8Array.from(opened.mac.split(':').map((b) => parseInt(b, 16)));
+    this.mac = macBytes(opened.mac);
     this.mtu = opened.mtu;
     this.note = `tap ${opened.name}, the kernel completes checksums`;
   }
