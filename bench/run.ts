@@ -31,7 +31,7 @@ for (const [name, value] of own) if (!Number.isFinite(value)) fail(`--set ${name
 const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
 if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0)) fail('--rounds: not a whole number above 0');
 
-let interrupted = false;
+let interrupted = false, interruptedAt = 0;
 const settings: Settings = {
   quick: values.quick,
   set: (name, otherwise) => own.get(name) ?? otherwise,
@@ -102,14 +102,21 @@ if (values.from !== undefined) {
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
-    if (interrupted) process.exit(130);
+    // timeout(1) and a terminal tell a whole group at once, and more than once.
+    if (interrupted && performance.now() - interruptedAt > 1000) process.exit(130);
+    if (interrupted) return;
     interrupted = true;
+    interruptedAt = performance.now();
     say('interrupted: what was measured so far follows');
     endAll();
   });
 }
 
 const report: Report = { machine: machine(), settings: { quick: settings.quick, rounds: rounds ?? 'by case', ...Object.fromEntries(own) }, cases: [] };
+function save(): void {
+  if (values.json !== undefined) writeFileSync(values.json, JSON.stringify(report, undefined, 1) + '\n');
+  if (values.page !== undefined) writePage(values.page, report);
+}
 for (const one of chosen()) {
   if (interrupted) break;
   const result = newResult(one);
@@ -120,9 +127,9 @@ for (const one of chosen()) {
     result.failed['all of it'] = (error as Error).message;
   }
   conclude(one, result);
+  save();  // an hour's figures are not lost with the last case
 }
 if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
 process.stdout.write(`${inWords(report.machine)}\n${settings.quick ? 'quick: these figures say little\n' : ''}\n${table(report.cases)}\n`);
-if (values.json !== undefined) writeFileSync(values.json, JSON.stringify(report, undefined, 1) + '\n');
-if (values.page !== undefined) writePage(values.page, report);
+save();
 process.exit(interrupted ? 130 : report.cases.some((c) => Object.keys(c.failed).length > 0) ? 1 : 0);
