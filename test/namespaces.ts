@@ -5,12 +5,18 @@ import { once } from 'node:events';
 const face = new URL('../native/index.js', import.meta.url).href;
 let made = 0;
 
-/** Runs a shell command; throws with what it printed when it fails. */
-export function sh(command: string): string {
-  const { status, stdout, stderr } = spawnSync('sh', ['-ec', command], { encoding: 'utf8' });
-  if (status !== 0) throw new Error(`${command}: ${stderr}${stdout}`);
+/** What a command may print: a line of text per frame of a whole run, and more. */
+const MOST_OUTPUT = 1 << 29;
+
+/** What a command printed on stdout. @throws when it fails, with the newest of what it printed */
+function output(name: string, args: readonly string[], what: string): string {
+  const { status, signal, error, stdout, stderr } = spawnSync(name, args, { encoding: 'utf8', maxBuffer: MOST_OUTPUT });
+  if (status !== 0) throw new Error(`${what}: ${error?.message ?? signal ?? `exit code ${status}`}\n${stderr.slice(-4000)}${stdout.slice(-4000)}`);
   return stdout;
 }
+
+/** Runs a shell command; throws with what it printed when it fails. */
+export function sh(command: string): string { return output('sh', ['-ec', command], command); }
 
 export class Namespace {
   readonly name: string;
@@ -21,20 +27,14 @@ export class Namespace {
     sh(`ip netns add ${this.name} && ip -n ${this.name} link set lo up && ip netns exec ${this.name} sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1`);
   }
 
-  sh(command: string): string {
-    const { status, stdout, stderr } = spawnSync('ip', ['netns', 'exec', this.name, 'sh', '-ec', command], { encoding: 'utf8' });
-    if (status !== 0) throw new Error(`${command}: ${stderr}${stdout}`);
-    return stdout;
-  }
+  sh(command: string): string { return output('ip', ['netns', 'exec', this.name, 'sh', '-ec', command], command); }
 
   /**
    * What a Node child started here makes of `code`: the native face is in scope as `fk`, and `say(value)` is the answer.
    * @param prefix  a command that starts it, as `setpriv …`
    */
   node(code: string, prefix: readonly string[] = []): any {
-    const { status, stdout, stderr } = spawnSync('ip', ['netns', 'exec', this.name, ...prefix, ...nodeLine(code)], { encoding: 'utf8' });
-    if (status !== 0) throw new Error(stderr);
-    return JSON.parse(stdout.trim().split('\n').at(-1)!);
+    return JSON.parse(output('ip', ['netns', 'exec', this.name, ...prefix, ...nodeLine(code)], 'a Node child').trim().split('\n').at(-1)!);
   }
 
   /** The same, still running once it has said something. */

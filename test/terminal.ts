@@ -3,7 +3,7 @@
  * person sees it. Everything is gone after `close`.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -97,10 +97,18 @@ export class Terminal {
     return { before: read('stty-before'), after: read('stty-after') };
   }
 
-  /** The program's exit code, once it ended. */
+  /**
+   * The program's exit code, once it ended and what it wrote is on the screen. From the file: after a kill, what the program's
+   * guard restores may wipe the shell's line away.
+   */
   async exitCode(seconds = 15): Promise<number> {
-    await this.shows(/^ended with \d+$/m, seconds);
-    return Number(readFileSync(join(this.directory, 'exit'), 'utf8'));
+    const file = join(this.directory, 'exit'), until = Date.now() + seconds * 1000;
+    while (!existsSync(file) || !readFileSync(file, 'utf8').endsWith('\n')) {
+      if (Date.now() > until) throw new Error(`not ended in ${seconds} s; this was shown:\n${this.text()}`);
+      await sleep(30);
+    }
+    for (let i = 0; i < 20 && !/^ended with \d+$/m.test(this.text()); i++) await sleep(50);
+    return Number(readFileSync(file, 'utf8'));
   }
 
   /** The number of the program's process: the shell's child. */
