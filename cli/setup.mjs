@@ -2,6 +2,7 @@
 // Makes a fresh checkout ready, before `npm start` (--run) and `npm test` (--test): Node's version, Debian packages, npm
 // packages, the addon, `cap`, the compiled TypeScript. Each step first looks whether it is needed, so that there is
 // nothing to install and nothing to spawn when there is nothing to do. No dependencies: it runs before they exist.
+// With --rebuild (cli/framekeep.mjs, when native sources have changed) it leaves Debian packages alone.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -103,7 +104,7 @@ function compile({ stale, orphans }) {
 
 /** What is to be done, or an empty list: the same questions before and after waiting for another run. */
 function wanted() {
-  const packages = missingPackages(forTests);
+  const packages = args.includes('--rebuild') ? [] : missingPackages(forTests);
   const modules = modulesMissing();
   const compiled = compiledState();
   return {

@@ -7,11 +7,12 @@
 //   node native/build.mjs --record     build/framekeep-record.node: logs what goes to the medium (src/record.h), for test/crash/
 //   node native/build.mjs --portable FILE   one for other machines, for any glibc since 2.28; CXX says for which (native/prebuild.mjs)
 import { execFile, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import native from './sources.cjs';
 
 const run = promisify(execFile);
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -49,6 +50,11 @@ function headersOf(file, seen = new Set()) {
   return seen;
 }
 const sources = readdirSync(src).filter((f) => f.endsWith('.cc')).map((f) => join(src, f));
+// What it was made from, for native/sources.cjs: read before anything is compiled, so that a source that is written meanwhile counts as another.
+const origin = join(objects, 'origin.cc');
+const line = `extern const char kOrigin[];\nconst char kOrigin[] = "framekeep sources ${native.sourceHash()}";\n`;
+if (!existsSync(origin) || readFileSync(origin, 'utf8') !== line) writeFileSync(origin, line);
+sources.push(origin);
 if (portable >= 0) sources.push(join(root, 'native', 'prebuild', 'old_glibc.cc'));
 const script = fileURLToPath(import.meta.url);
 const stale = sources.filter((s) => {

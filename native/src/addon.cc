@@ -4,6 +4,8 @@
 #include <unistd.h>
 #include "log_context.h"
 
+extern const char kOrigin[];  // which sources this is made from: written by build.mjs, read by sources.cjs
+
 namespace framekeep {
 
 static std::vector<PartInit>& Parts() { static std::vector<PartInit> parts; return parts; }
@@ -50,6 +52,7 @@ void Detach(napi_env env, napi_value view) {
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   auto* state = new EnvState();
   napi_add_env_cleanup_hook(env, [](void* s) { delete static_cast<EnvState*>(s); }, state);
+  Set(env, exports, "origin", Str(env, kOrigin));
   for (PartInit init : Parts()) init(env, exports, state);
   return exports;
 }
