@@ -20,6 +20,9 @@ export interface ExportWish {
   readonly seconds: number | undefined;
 }
 
+/** How it ended, in a sentence. */
+export interface ExportEnd { readonly text: string; readonly failed: boolean }
+
 export class ExportJob {
   readonly file: string;
   done = 0;
@@ -33,7 +36,7 @@ export class ExportJob {
    * @param told  when something changed, and with a sentence at the end
    * @throws FramekeepError E_OUTPUT where a file of that name is there already, or it cannot be made
    */
-  static start(wish: ExportWish, told: (ended?: { readonly text: string; readonly failed: boolean }) => void): ExportJob {
+  static start(wish: ExportWish, told: (ended?: ExportEnd) => void): ExportJob {
     const fd = make(wish.file), job = new ExportJob(wish.file);
     const run = async (): Promise<string> => {
       const pool = Pool.open(wish.pool);
