@@ -83,12 +83,12 @@ const SB = {
 
 /** CRC-32C over uuid, a salt and some bytes, as the superblock's and boot blocks' checksums. */
 function seededCrc(uuid: Uint8Array, salt: number, bytes: Uint8Array): number {
-  const all = new Uint8Array(uuid.length + 4 + bytes.length);
-  all.set(uuid, 0);
-  new DataView(all.buffer).setUint32(uuid.length, salt, true);
-  all.set(bytes, uuid.length + 4);
-  return crc32c(all);
+  summed.set(uuid, 0);
+  summedView.setUint32(16, salt, true);
+  summed.set(bytes, 20);
+  return crc32c(summed.subarray(0, 20 + bytes.length));
 }
+const summed = new Uint8Array(20 + SUPERBLOCK_BYTES), summedView = new DataView(summed.buffer);
 
 /** What a lane's record CRCs start from: uuid, then the lane's number. */
 export function recordSeed(uuid: Uint8Array, lane: number): Uint8Array {
@@ -289,6 +289,7 @@ export function decodeBoot(g: Geometry, bytes: Uint8Array): Boot | undefined {
   const lanes = Math.min(v.getUint32(BOOT.lanes, true), MAX_LANES);
   const ports: PortEntry[] = [];
   for (let i = 0; i < MAX_PORTS; i++) {
+    if (v.getUint32(portEntryOffset(i), true) !== PORT_MAGIC) continue;
     const port = decodePort(g, id, bytes.subarray(portEntryOffset(i), portEntryOffset(i + 1)));
     if (port !== undefined && port.id === i) ports.push(port);
   }
@@ -304,7 +305,7 @@ export function decodeBoot(g: Geometry, bytes: Uint8Array): Boot | undefined {
 
 function decodePort(g: Geometry, boot: number, bytes: Uint8Array): PortEntry | undefined {
   const v = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (v.getUint32(0, true) !== PORT_MAGIC || v.getUint32(124, true) !== seededCrc(g.uuid, boot, bytes.subarray(0, 124))) return undefined;
+  if (v.getUint32(124, true) !== seededCrc(g.uuid, boot, bytes.subarray(0, 124))) return undefined;
   return {
     id: v.getUint32(4, true), mac: bytes.slice(8, 14), addedNs: v.getBigUint64(16, true), mtu: v.getUint32(24, true),
     spec: getText(bytes, 32, 64), note: getText(bytes, 96, PORT_NOTE_BYTES),
@@ -329,9 +330,10 @@ function decodeCheckpoint(g: Geometry, boot: number, bytes: Uint8Array): Checkpo
 export function putText(bytes: Uint8Array, at: number, room: number, text: string): void {
   new TextEncoder().encodeInto(text, bytes.subarray(at, at + room));
 }
+const utf8 = new TextDecoder();
 /** A pool may be anybody's, and its texts reach terminals: control characters and those that turn the direction of writing come as U+FFFD. */
 export function getText(bytes: Uint8Array, at: number, room: number): string {
   const end = bytes.subarray(at, at + room).indexOf(0);
-  const text = new TextDecoder().decode(bytes.subarray(at, end < 0 ? at + room : at + end));
+  const text = utf8.decode(bytes.subarray(at, end < 0 ? at + room : at + end));
   return text.replace(/[\t\n\r]/g, ' ').replace(/[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, '\ufffd');
 }

@@ -11,11 +11,11 @@ import { join } from 'node:path';
 import { packageRoot } from '../native/addon.js';
 import { bestFlush } from '../native/index.js';
 import { RECORD_BYTES } from '../logger/index.js';
-import { complaints, enumerate, enumerateOrder, ImageFile, tell, tinyGeometry, tinyPool } from './crash/enumerate.js';
+import { complaints, enumerate, enumerateOrder, ImageFile, tell } from './crash/enumerate.js';
 import { Expected } from './crash/expected.js';
 import { Medium, MODELS, seeded } from './crash/medium.js';
 import { record, type Recorded, type RunOptions } from './crash/run.js';
-import { scratch } from './pool_maker.js';
+import { scratch, tinyGeometry, tinyPool } from './pool_maker.js';
 
 const SEED = 1, SLOTS = 16, BUFFERS = 28;
 

@@ -9,11 +9,11 @@ import { FramekeepError } from '../native/index.js';
 import { doorPlant, doorRecord, doorRecording, type DoorEvent, type Fault } from '../native/record.js';
 import { create, Pool, recover, type CreateOptions } from '../logger/index.js';
 import { Checker } from './crash/check.js';
-import { enumerate, ImageFile, newTally, tell, tinyGeometry, tinyPool, type Tally } from './crash/enumerate.js';
+import { enumerate, ImageFile, newTally, tell, type Tally } from './crash/enumerate.js';
 import { Expected } from './crash/expected.js';
 import { everyImage, Medium, MODELS, product, seeded, type Model } from './crash/medium.js';
 import { record } from './crash/run.js';
-import { scratch } from './pool_maker.js';
+import { scratch, tinyGeometry, tinyPool } from './pool_maker.js';
 
 const MiB = 1 << 20, SEED = 1;
 const pool: CreateOptions = { bytes: MiB, boots: 2, durability: 'power' };

@@ -3,11 +3,11 @@ import './crash/recording_build.js';
 import test from 'ava';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { complaints, enumerate, ImageFile, newTally, tell, tinyGeometry, tinyPool, type Tally } from './crash/enumerate.js';
+import { complaints, enumerate, ImageFile, newTally, tell, type Tally } from './crash/enumerate.js';
 import { Expected } from './crash/expected.js';
 import { MODELS, seeded } from './crash/medium.js';
 import { record, type Recorded, type RunOptions } from './crash/run.js';
-import { scratch } from './pool_maker.js';
+import { scratch, tinyGeometry, tinyPool } from './pool_maker.js';
 
 const SEED = 2;
 const random = seeded(SEED);

@@ -8,11 +8,11 @@ import type { ExecutionContext } from 'ava';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FAULTS, type Fault } from '../native/record.js';
-import { complaints, enumerate, ImageFile, tinyGeometry, tinyPool, type Tally } from './crash/enumerate.js';
+import { complaints, enumerate, ImageFile, type Tally } from './crash/enumerate.js';
 import { Expected } from './crash/expected.js';
 import { MODELS, seeded } from './crash/medium.js';
 import { record, type CallerFault, type RunOptions } from './crash/run.js';
-import { scratch } from './pool_maker.js';
+import { scratch, tinyGeometry, tinyPool } from './pool_maker.js';
 
 /** Faults of the commit and the tables, and the invariant of test/crash/check.ts that has to tell of each. `twins together` shows while a pool is made: 26-crash-format. */
 const BY: Readonly<Record<Exclude<Fault, 'twins together'>, string>> = {

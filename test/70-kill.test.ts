@@ -4,6 +4,7 @@
  */
 import test from 'ava';
 import { createHash } from 'node:crypto';
+import { existsSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openCapture } from '../logger/capture/index.js';
@@ -34,6 +35,10 @@ function udpFrames(file: string): string[] {
   return frames;
 }
 
+async function until(what: () => boolean, name: string): Promise<void> {
+  for (const end = Date.now() + 15_000; !what(); await sleep(10)) if (Date.now() > end) throw new Error(`not within 15 s: ${name}`);
+}
+
 /** What the receiver got (its newest `most` frames) against what is recovered. Apart, so that no round keeps its frames alive. */
 function compare(received: string, keptFrames: readonly string[], most: number): { got: number; missing: number; olderMissing: boolean } {
   const have = new Set(keptFrames), got = udpFrames(received).slice(-most);
@@ -61,10 +66,11 @@ if (has('a switch killed under traffic', 'root', 'ip', 'tcpdump', 'tshark', 'pin
       const received = join(n.directory, `received${round}.pcap`), kept = join(n.directory, `kept${round}.pcapng`);
       const listener = background(n.b, ['tcpdump', '-Q', 'in', '-i', 'eth0', '-U', '--immediate-mode', '-B', '65536', '-w', received, 'udp', 'port', '9999']);
       t.teardown(() => listener.stop());
-      await sleep(400);
+      await until(() => existsSync(received), 'tcpdump listens');
       const sender = background(n.a, [process.execPath, '-e', SENDER, `run${round}`]);
       t.teardown(() => sender.stop());
-      await sleep(300 + createHash('sha256').update(`${seed}/${round}`).digest().readUInt16BE(0) % 700);
+      await until(() => statSync(received).size > 24, 'a first frame behind the capture\'s header');
+      await sleep(createHash('sha256').update(`${seed}/${round}`).digest().readUInt16BE(0) % 1000);
       await sw.kill();
       await sender.stop('SIGKILL');
       await sleep(200);
@@ -84,6 +90,7 @@ if (has('a switch killed under traffic', 'root', 'ip', 'tcpdump', 'tshark', 'pin
       t.is(sh(`tshark -n -r ${kept} -Y 'udp.dstport == 9999 and not icmp' -T fields -e frame.number | wc -l`).trim(), String(recovered.length), 'tshark reads as many');
       missingAtMost = Math.max(missingAtMost, missing);
       compared += got;
+      for (const capture of [received, kept]) rmSync(capture);  // a hundred rounds' are 9 GB, in memory
     }
     t.true(compared > 100 * KILLS, `only ${compared} frames reached the receiver in ${KILLS} rounds`);
     n.framekeep('verify', n.pool);

@@ -8,13 +8,13 @@
  * ends it when it says nothing for too long: a loop without end is found that way, and by which mutant.
  */
 import { fork } from 'node:child_process';
-import { closeSync, copyFileSync, mkdtempSync, openSync, readFileSync, rmSync, truncateSync } from 'node:fs';
+import { closeSync, copyFileSync, mkdtempSync, openSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { crc32c, FramekeepError } from '../native/index.js';
 import { ByteSink } from '../logger/capture/index.js';
-import { create, encodeSuperblock, exportPool, inspectPool, Pool, recover, SUPERBLOCK_BYTES, verifyPool, type Geometry } from '../logger/index.js';
-import { Forge, Keeper, portEntry, testFrame } from './pool_maker.js';
+import { create, encodeSuperblock, exportPool, Pool, recover, SUPERBLOCK_BYTES, verifyPool, type Geometry } from '../logger/index.js';
+import { Forge, Keeper, portEntry, testFrame, tinyGeometry, tinyPool } from './pool_maker.js';
 
 /** What became of so many mutants. */
 export interface Tally { mutants: number; refused: number; opened: number; continued: number; frames: number; findings: number; slowestMs: number; rssMiB: number }
@@ -32,9 +32,11 @@ function dice(seed: number, number: number): Roll {
   };
 }
 
-/** Three runs on two lanes, the index gone round once, ports, a checkpoint. */
-function goodPool(path: string): Geometry {
-  create(path, { bytes: 2 << 20, lanes: 2 });
+/** What mutants are made of, and the file that each is in turn. */
+interface Original { readonly geometry: Geometry; readonly good: Buffer; readonly mutant: string; readonly forge: Forge }
+
+/** Three runs on two lanes, the index gone round once, ports, a checkpoint: at `path`, which is a pool that holds nothing. */
+function fill(path: string): Original {
   const pool = Pool.open(path, { writable: true }), { geometry } = pool, slots = geometry.lanes[0].slots;
   for (let run = 1; run <= 3; run++) {
     const keeper = new Keeper(pool, { maxBatch: 4, ports: [0, 1, 2].map((id) => portEntry(id)) });
@@ -43,7 +45,9 @@ function goodPool(path: string): Geometry {
     pool.writeCheckpoint(run, { generation: run, timeNs: BigInt(Date.now()) * 1_000_000n, clean: run === 2, ports: [0, 1, 2].map((i) => ({ received: 1000 + i, dropped: 7, kept: 100, notSelected: 898 + i, lost: 2 })) });
   }
   pool.close();
-  return geometry;
+  const mutant = `${path}.mutant`;
+  copyFileSync(path, mutant);
+  return { geometry, good: readFileSync(path), mutant, forge: new Forge(mutant, geometry) };
 }
 
 const seeded = (g: Geometry, number: number | string, bytes: Uint8Array): number => {
@@ -96,22 +100,33 @@ function mutate(g: Geometry, roll: Roll, good: Buffer, write: (at: number, bytes
   }
 }
 
+/** Bytes of the sink that all mutants are exported to: making one takes longer than to export a small pool. */
+const MEMORY = 2 << 20;
+
 /** @param said  now and then */
 async function play(seed: number, from: number, count: number, said: (what: Said) => void): Promise<void> {
-  const directory = mkdtempSync('/dev/shm/framekeep-mutants-'), path = join(directory, 'good'), mutant = join(directory, 'mutant');
+  const directory = mkdtempSync('/dev/shm/framekeep-mutants-'), nothing = openSync('/dev/null', 'w');
   process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
-  const g = goodPool(path), good = readFileSync(path), nothing = openSync('/dev/null', 'w'), base = process.memoryUsage().rss;
-  const tally: Tally = { mutants: 0, refused: 0, opened: 0, continued: 0, frames: 0, findings: 0, slowestMs: 0, rssMiB: 0 };
-  copyFileSync(path, mutant);
+  // Most of what can go wrong does so in a pool of any size, and the time goes by its size: one in eight is as large as pools of users are, with
+  // more records than a reader's window has.
+  const large = join(directory, 'large'), small = join(directory, 'small');
+  create(large, { bytes: 2 << 20, lanes: 2 });
+  writeFileSync(small, tinyPool(tinyGeometry(2, 48, 72, 4)));
+  const originals = [fill(large), ...new Array<Original>(7).fill(fill(small))], sink = new ByteSink(nothing, '/dev/null', 1 << 19, MEMORY);
+  const base = process.memoryUsage.rss(), tally: Tally = { mutants: 0, refused: 0, opened: 0, continued: 0, frames: 0, findings: 0, slowestMs: 0, rssMiB: 0 };
   let nextWord = 0;
   for (let i = from; i < from + count; i++) {
     const now = performance.now();
     if (now >= nextWord) { said({ mutant: i }); nextWord = now + 500; }
+    const { geometry: g, good, mutant, forge } = originals[i % originals.length];
     const roll = dice(seed, i), changed: [number, number][] = [], isCut = roll(8) === 0, isContinued = roll(6) === 0;
-    let forge = new Forge(mutant, g);
     for (let n = 1 + roll(6); n > 0; n--) mutate(g, roll, good, (at, bytes) => { forge.write(at, bytes); changed.push([at, bytes.length]); });
-    forge.close();
-    if (isCut) truncateSync(mutant, roll(good.length));
+    if (isCut) {
+      const cut = roll(good.length);
+      truncateSync(mutant, cut);
+      changed.push([cut, good.length - cut]);
+    }
+    if (isContinued) changed.push([0, good.length]);
     try {
       const pool = Pool.open(mutant, isContinued ? { writable: true } : {});
       try {
@@ -121,8 +136,11 @@ async function play(seed: number, from: number, count: number, said: (what: Said
           keeper.close();
           tally.continued++;
         }
-        tally.findings += (i % 3 === 0 ? (await verifyPool(pool)).report : inspectPool(pool)).findings.length;
-        tally.frames += (await exportPool(pool, (beside) => new ByteSink(nothing, '/dev/null', 1 << 19, beside), { format: i % 2 === 0 ? 'pcapng' : 'pcap', ...i % 4 !== 0 && { last: roll(100) } })).frames;
+        // What `inspect` prints is what an export begins with.
+        if (i % 3 === 0) await verifyPool(pool);
+        const { frames, report } = await exportPool(pool, sink, { format: roll(2) === 0 ? 'pcapng' : 'pcap', ...roll(4) !== 0 && { last: roll(100) } });
+        tally.frames += frames;
+        tally.findings += report.findings.length;
         for (const lane of recover(pool).lanes) {
           if (lane.valid + lane.torn + lane.empty + lane.beyond + lane.ghosts + lane.conflicts !== lane.state.length) throw new Error('the sums of a lane are off');
         }
@@ -134,12 +152,10 @@ async function play(seed: number, from: number, count: number, said: (what: Said
     }
     tally.mutants++;
     tally.slowestMs = Math.max(tally.slowestMs, performance.now() - now);
-    if (i % 16 === 0) tally.rssMiB = Math.max(tally.rssMiB, Math.round((process.memoryUsage().rss - base) / 2 ** 20));
-    if (isCut || isContinued) { copyFileSync(path, mutant); continue; }
-    forge = new Forge(mutant, g);
+    if (i % 16 === 0) tally.rssMiB = Math.max(tally.rssMiB, Math.round((process.memoryUsage.rss() - base) / 2 ** 20));
     for (const [at, length] of changed) forge.write(at, good.subarray(at, at + length));
-    forge.close();
   }
+  for (const { forge } of originals.slice(0, 2)) forge.close();
   closeSync(nothing);
   said({ done: tally });
 }

@@ -6,7 +6,7 @@ import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { mapMemory, unmap, crc32c, SLOT_BEYOND, SLOT_VALID, type Mapping } from '../native/index.js';
 import {
-  ENTRY_WORDS, Log, NO_BUFFER, Pool, RECORD, RECORD_BYTES, recordSeed, recover, unreferenced, type BootHeader, type Geometry, type PortEntry, type Recovery,
+  BOOT_TABLE_OFFSET, encodeSuperblock, ENTRY_WORDS, Log, NO_BUFFER, Pool, RECORD, RECORD_BYTES, recordSeed, recover, SUPERBLOCK_BYTES, unreferenced, type BootHeader, type Geometry, type PortEntry, type Recovery,
 } from '../logger/index.js';
 
 /** Enough of AVA's context. */
@@ -31,6 +31,22 @@ export function portEntry(id: number, changes: Partial<PortEntry> = {}): PortEnt
 }
 
 export interface Kept { ingress?: number; verdict?: number; flags?: number; wire?: number; offset?: number }
+
+/** A pool as small as the format allows with those slots and buffers a lane: enumeration is exponential, not patient. */
+export function tinyGeometry(lanes: number, slots: number, buffers: number, boots = 3): Geometry {
+  const tables = BOOT_TABLE_OFFSET + boots * 16384, buffersOffset = tables + lanes * 4096;
+  return {
+    uuid: Uint8Array.from({ length: 16 }, (_, i) => 17 * i + lanes), createdNs: 1_700_000_000_000_000_000n, fileBytes: buffersOffset + lanes * buffers * 2048, chunk: 2048, boots, buffersOffset,
+    buffers: lanes * buffers, lanes: Array.from({ length: lanes }, (_, n) => ({ indexOffset: tables + n * 4096, slots, firstBuffer: n * buffers, buffers })),
+  };
+}
+
+/** The bytes of such a pool, new. */
+export function tinyPool(geometry: Geometry): Uint8Array {
+  const bytes = new Uint8Array(geometry.fileBytes);
+  for (const copy of [0, 1] as const) bytes.set(encodeSuperblock(geometry, copy), copy * SUPERBLOCK_BYTES);
+  return bytes;
+}
 
 /** A run of the switch, as far as the log knows of one: takes frames, keeps them, gives buffers back. */
 export class Keeper {

@@ -5,7 +5,7 @@
 import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { mapFile, unmap, type Mapping } from '../../native/index.js';
 import { doorPlant, type Fault } from '../../native/record.js';
-import { BOOT_TABLE_OFFSET, Pool, encodeSuperblock, SUPERBLOCK_BYTES, type Geometry } from '../../logger/index.js';
+import { Pool } from '../../logger/index.js';
 import { Checker, Violation, type Outcome } from './check.js';
 import { Expected } from './expected.js';
 import { everyImage, Medium, product, type Model } from './medium.js';
@@ -177,20 +177,4 @@ export async function enumerateOrder(file: ImageFile, base: Uint8Array, recorded
   rmSync(`${file.path}.pcapng`, { force: true });
   tally.milliseconds = Number(process.hrtime.bigint() - began) / 1e6;
   return tally;
-}
-
-/** A pool as small as the format allows with those slots and buffers a lane: enumeration is exponential, not patient. */
-export function tinyGeometry(lanes: number, slots: number, buffers: number, boots = 3): Geometry {
-  const tables = BOOT_TABLE_OFFSET + boots * 16384, buffersOffset = tables + lanes * 4096;
-  return {
-    uuid: Uint8Array.from({ length: 16 }, (_, i) => 17 * i + lanes), createdNs: 1_700_000_000_000_000_000n, fileBytes: buffersOffset + lanes * buffers * 2048, chunk: 2048, boots, buffersOffset,
-    buffers: lanes * buffers, lanes: Array.from({ length: lanes }, (_, n) => ({ indexOffset: tables + n * 4096, slots, firstBuffer: n * buffers, buffers })),
-  };
-}
-
-/** The bytes of such a pool, new. */
-export function tinyPool(geometry: Geometry): Uint8Array {
-  const bytes = new Uint8Array(geometry.fileBytes);
-  for (const copy of [0, 1] as const) bytes.set(encodeSuperblock(geometry, copy), copy * SUPERBLOCK_BYTES);
-  return bytes;
 }
