@@ -7,7 +7,7 @@ import { addon } from './addon.js';
 /** Faults that can be switched on, numbered as in native/src/record.h. */
 export const FAULTS = [
   'no frame flush', 'no first fence', 'no record flush', 'no second fence', 'early release', 'checksum unchecked', 'sequence first', 'lap not counted',
-  'zero is valid', 'twins together', 'no table flush', 'no table fence',
+  'zero is valid', 'twins together', 'no table flush', 'no table fence', 'releases its own', 'recovery clears', 'recovery gives up', 'reads to first hole',
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 

@@ -19,7 +19,7 @@ import { scratch, tinyGeometry, tinyPool } from './pool_maker.js';
 
 const SEED = 1, SLOTS = 16, BUFFERS = 28;
 
-interface Scenario { what: string; where?: string; lanes?: number; batches: readonly number[]; maxBatch: number; durability?: 'power' | 'process' }
+interface Scenario { what: string; where?: string; lanes?: number; slots?: number; buffers?: number; batches: readonly number[]; maxBatch: number; durability?: 'power' | 'process' }
 /** A batch of three has 4,096 images in the word model, one of two 256. */
 const MIXED = [2, 1, 2, 3, 2, 1, 2, 2, 1, 2, 2, 3, 1, 2, 2, 2, 1, 2, 3, 2, 2, 1, 2, 2, 1, 2, 2];
 const someBatches = (count: number, most: number): number[] => Array.from({ length: count }, ((random) => () => 1 + Math.floor(random() * most))(seeded(SEED)));
@@ -27,7 +27,7 @@ const someBatches = (count: number, most: number): number[] => Array.from({ leng
 // One recording a process: the tests of these files run one after the other. Words by themselves include all that the other models make;
 // what is slow is done with them.
 function recordedRun(t: ExecutionContext, s: Scenario): { recorded: Recorded; base: Uint8Array } {
-  const base = tinyPool(tinyGeometry(s.lanes ?? 1, SLOTS, BUFFERS)), path = join(scratch(t, s.where), 'a.pool');
+  const base = tinyPool(tinyGeometry(s.lanes ?? 1, s.slots ?? SLOTS, s.buffers ?? BUFFERS)), path = join(scratch(t, s.where), 'a.pool');
   writeFileSync(path, base);
   const options: RunOptions = { batches: s.batches, maxBatch: s.maxBatch, lengths: [40, 150], random: seeded(SEED), checkpoints: 16, durability: s.durability ?? 'power' };
   return { recorded: record(path, options), base };
@@ -35,7 +35,7 @@ function recordedRun(t: ExecutionContext, s: Scenario): { recorded: Recorded; ba
 
 async function everyImageIsSound(t: ExecutionContext, s: Scenario): Promise<Recorded> {
   const { recorded, base } = recordedRun(t, s), { geometry } = recorded, file = new ImageFile(join(scratch(t), 'image'), geometry.fileBytes), random = seeded(SEED);
-  t.true(s.batches.reduce((a, b) => a + b) >= 3 * SLOTS * geometry.lanes.length, 'three laps at least');
+  t.true(s.batches.reduce((a, b) => a + b) >= 3 * geometry.lanes[0].slots * geometry.lanes.length, 'three laps at least');
   const tallies = s.durability === 'process' ? [await enumerateOrder(file, base, recorded, new Expected(geometry))] : [];
   if (s.durability !== 'process') for (const model of MODELS) tallies.push(await enumerate(file, base, recorded, new Expected(geometry), { model, limit: 20_000, random, shallow: model !== 'words' }));
   file.close();
@@ -53,6 +53,10 @@ test.serial('one lane: every crash image, over three laps, recovers all that was
 
 test.serial('two lanes: the same', async (t) => {
   await everyImageIsSound(t, { what: 'two lanes', lanes: 2, batches: someBatches(68, 2), maxBatch: 2 });
+});
+
+test.serial('four lanes, of eight slots: the same', async (t) => {
+  await everyImageIsSound(t, { what: 'four lanes', lanes: 4, slots: 8, buffers: 14, batches: someBatches(68, 2), maxBatch: 2 });
 });
 
 test.serial('a killed process, stores in program order up to any 8 bytes: the same', async (t) => {

@@ -36,7 +36,7 @@ function udpFrames(file: string): string[] {
 }
 
 async function until(what: () => boolean, name: string): Promise<void> {
-  for (const end = Date.now() + 15_000; !what(); await sleep(10)) if (Date.now() > end) throw new Error(`not within 15 s: ${name}`);
+  for (const end = Date.now() + 60_000; !what(); await sleep(10)) if (Date.now() > end) throw new Error(`not within 60 s: ${name}`);
 }
 
 /** What the receiver got (its newest `most` frames) against what is recovered. Apart, so that no round keeps its frames alive. */

@@ -38,12 +38,12 @@ export class RunningSwitch {
 
   /** The first message, from now or before, that `wanted` takes. */
   async heard(wanted: (m: Message) => boolean): Promise<Message> {
-    const until = Date.now() + 15_000;
+    const until = Date.now() + 60_000;
     for (;;) {
       const found = this.messages.find(wanted);
       if (found !== undefined) return found;
       if (this.child.exitCode !== null || this.child.signalCode !== null) throw new Error(`the switch ended: ${this.stderr}`);
-      if (Date.now() > until) throw new Error(`not heard of the switch in 15 s: ${wanted.toString()}; it said ${this.messages.map((m) => JSON.stringify(m).slice(0, 300)).join('\n')}`);
+      if (Date.now() > until) throw new Error(`not heard of the switch in 60 s: ${wanted.toString()}; it said ${this.messages.map((m) => JSON.stringify(m).slice(0, 300)).join('\n')}`);
       await Promise.race([new Promise<void>((resolve) => this.waiters.push(resolve)), sleep(500)]);
     }
   }

@@ -100,7 +100,7 @@ template <FlushMethod M, class Crc> int Commit(LogContext& log, uint32_t n) {
       if (!Planted(kNoRecordFlush) && ((log.slot & 1) || i + 1 == n || log.slot + 1 == log.slots)) DoorFlush<M>(to, sizeof r);
     }
     const uint32_t released = Planted(kEarlyRelease) ? (log.slot + log.max_batch) % log.slots : log.slot;
-    log.evicted[i] = log.slot_buffer[released];
+    log.evicted[i] = Planted(kReleasesItsOwn) ? r.buffer : log.slot_buffer[released];
     if (Planted(kEarlyRelease)) log.slot_buffer[released] = kNoBuffer;
     log.slot_buffer[log.slot] = r.buffer;
     if (++log.slot == log.slots) { log.slot = 0; log.generation += !Planted(kLapNotCounted); wrapped = true; }
@@ -263,6 +263,11 @@ napi_value IndexScan(napi_env env, napi_callback_info info) {
   uint32_t n = CpuHasCrc32c()
     ? Scan<HardwareCrc>(m->base + index, first, slots, base, bytes, Crc32cBytes<HardwareCrc>(~0u, seed, seed_bytes), shift, count, result)
     : Scan<TableCrc>(m->base + index, first, slots, base, bytes, Crc32cBytes<TableCrc>(~0u, seed, seed_bytes), shift, count, result);
+  if (Planted(kScanGivesUp) && memchr(result, 2, slots)) return Int(env, -EBADMSG);
+  if (Planted(kScanClears) && MappedForWriting(m->base)) {
+    const IndexRecord blank = {};
+    for (uint32_t i = 0; i < slots; i++) if (result[i] == 2) DoorStore(m->base + index + (size_t(first) + i) * sizeof blank, &blank, sizeof blank);
+  }
   return Int(env, n);
 }
 

@@ -38,7 +38,11 @@ template <class Crc> uint32_t Read(const uint8_t* index, const uint8_t* buffers,
       const uint64_t where = (buffer << shift) + offset;
       if (where + 128 < buffers_bytes) { __builtin_prefetch(buffers + where); __builtin_prefetch(buffers + where + 64); }
     }
-    if (state[slot] != kSlotValid) continue;
+    if (state[slot] != kSlotValid) {
+      if (!Planted(kReadsToFirstHole)) continue;
+      while (++i < count) places[i] = kNothing;
+      return count;
+    }
     const auto* words = reinterpret_cast<const uint64_t*>(index + size_t(slot) * sizeof(IndexRecord));
     uint64_t w[4];
     for (int k = 0; k < 4; k++) w[k] = __atomic_load_n(words + k, __ATOMIC_RELAXED);

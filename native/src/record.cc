@@ -4,6 +4,7 @@
 //   kind:  1 store, 2 store past the cache, 3 flush, 4 fence, 5 msync, 6 mark (offset: a number of the caller's)
 #ifdef FRAMEKEEP_RECORD
 #include "record.h"
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <cerrno>
 #include <cstring>
@@ -14,7 +15,7 @@ namespace {
 
 enum Kind : uint32_t { kStore = 1, kStream, kFlush, kFence, kSync, kMark };
 struct Event { uint32_t kind, length; uint64_t offset; };
-struct Region { uint8_t* base; size_t bytes; dev_t device; ino_t file; uint64_t offset; };
+struct Region { uint8_t* base; size_t bytes; dev_t device; ino_t file; uint64_t offset; bool writable; };
 
 // One recording a process: the tests that use it have one thread. The normal build has no state outside of its threads.
 std::vector<Region> regions;
@@ -116,10 +117,14 @@ void RecordSync(const void* p, size_t n) {
 }
 void RecordMap(void* base, size_t bytes, int fd, uint64_t offset) {
   struct stat s;
-  if (fstat(fd, &s) == 0) regions.push_back({static_cast<uint8_t*>(base), bytes, s.st_dev, s.st_ino, offset});
+  if (fstat(fd, &s) == 0) regions.push_back({static_cast<uint8_t*>(base), bytes, s.st_dev, s.st_ino, offset, (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDWR});
 }
 void RecordUnmap(void* base) {
   for (size_t i = 0; i < regions.size(); i++) if (regions[i].base == base) { regions.erase(regions.begin() + long(i)); return; }
+}
+bool MappedForWriting(const void* p) {
+  for (const Region& r : regions) if (p >= r.base && p < r.base + r.bytes) return r.writable;
+  return false;
 }
 bool Planted(Fault fault) { return planted >> fault & 1; }
 

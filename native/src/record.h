@@ -21,6 +21,10 @@ enum Fault : uint32_t {
   kTwinsTogether,      // no fence between the two superblock copies
   kNoTableFlush,       // boot headers, ports, superblocks are not flushed
   kNoTableFence,       // … or not fenced
+  kReleasesItsOwn,     // a commit gives back the buffers that its records name, not those of the records it replaced
+  kScanClears,         // recovery blanks what it finds torn
+  kScanGivesUp,        // recovery refuses a lane with a torn record
+  kReadsToFirstHole,   // readers end at the first slot without a record
   kFaults
 };
 
@@ -31,6 +35,7 @@ void RecordFence();
 void RecordSync(const void* p, size_t n);             // msync: flush and fence of that range
 void RecordMap(void* base, size_t bytes, int fd, uint64_t offset);
 void RecordUnmap(void* base);
+bool MappedForWriting(const void* p);
 bool Planted(Fault fault);
 #else
 inline void RecordStore(void*, const void*, size_t, bool = false) {}
@@ -39,6 +44,7 @@ inline void RecordFence() {}
 inline void RecordSync(const void*, size_t) {}
 inline void RecordMap(void*, size_t, int, uint64_t) {}
 inline void RecordUnmap(void*) {}
+constexpr bool MappedForWriting(const void*) { return false; }
 constexpr bool Planted(Fault) { return false; }
 #endif
 

@@ -4,16 +4,17 @@
  *   I1  every acknowledged record within the guarantee is recovered
  *   I2  each recovered frame is byte-equal, with its length, ports (by name) and time; the last checkpoint is there
  *   I3  no sequence number above what was issued, none twice, and the log goes on above all of them
- *   I4  no buffer in two valid records; free = all − referenced
- *   I5  recovery gives the same twice, whatever is there
+ *   I4  no buffer in two valid records, not even in two of which recovery would put one aside; free = all − referenced
+ *   I5  recovery takes whatever is there, changes nothing, and gives the same twice
  *   I6  no ghosts: a record is of the run that wrote it
- *   I7  holes are reported, and the export holds exactly the recovered set, in order
+ *   I7  holes only where the batch in flight was, at both ends, or an earlier recovery had given up; they are reported, and the export
+ *       holds exactly the recovered set, in order
  *   I8  the all-zero record is invalid
  */
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, copyFileSync, openSync, rmSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { crc32c, SLOT_EMPTY, SLOT_VALID } from '../../native/index.js';
-import { exportPool, IndexView, NO_BUFFER, PoolReader, readerBytes, recover, sequenceOf, unreferenced, verifyPool, type Gap, type Pool, type Recovery } from '../../logger/index.js';
+import { exportPool, IndexView, NO_BUFFER, Pool, PoolReader, readerBytes, recover, sequenceOf, unreferenced, verifyPool, type Gap, type Recovery } from '../../logger/index.js';
 import { ByteSink, openCapture } from '../../logger/capture/index.js';
 import type { Expected, Kept } from './expected.js';
 
@@ -60,7 +61,8 @@ export class Checker {
     let recovery: Recovery;
     try { recovery = recover(pool); } catch (error) { return broken('I5', `recovery fails: ${String(error)}`); }
     const delivered: number[][] = recovery.lanes.map(() => []), frames: Kept[] = [];
-    recovery.lanes.forEach((lane, n) => this.checkBuffers(n, lane.state));
+    // An old record's buffer circulates again only when the record is gone: recovery must never have to choose.
+    recovery.lanes.forEach((lane, n) => lane.conflicts > 0 ? broken('I4', `${lane.conflicts} records of lane ${n} name buffers that newer ones name`) : this.checkBuffers(n, lane.state));
     const reader = new PoolReader(pool, recovery, this.memory);
     while (reader.next()) {
       const { lane, sequence } = reader, of = (): string => `frame ${sequence} of lane ${lane}`;
@@ -113,6 +115,21 @@ export class Checker {
     if (free.length + seen.size !== g.buffers || free.some((buffer) => seen.has(buffer))) broken('I4', `lane ${n}: ${free.length} free and ${seen.size} held are not ${g.buffers}`);
   }
 
+  /** As the next start does it: on a mapping that it could write to. */
+  private recoverTwiceAsWriter(recovery: Recovery): void {
+    const { pool } = this, copy = `${this.capture}.copy`;
+    copyFileSync(pool.path, copy);
+    const writer = Pool.open(copy, { writable: true });
+    try {
+      // Opening repairs a superblock copy; what recovery makes of the rest is looked at.
+      const head = new Uint8Array(writer.head.segments[0]), before = head.slice();
+      for (const time of ['first', 'second']) {
+        if (!isDeepStrictEqual(recover(writer), recovery)) broken('I5', `recovery by a writer gives something else the ${time} time`);
+        if (Buffer.compare(head, before) !== 0) broken('I5', 'recovery changes the pool');
+      }
+    } finally { writer.close(); rmSync(copy); }
+  }
+
   private checkBoots(expected: Expected, { boots, lastBoot }: Recovery, frames: readonly Kept[]): void {
     if (lastBoot < expected.boot) broken('I6', `the last boot is ${lastBoot}, after boot ${expected.boot} was begun`);
     // A block is given up when a later run begins to take it over.
@@ -131,6 +148,7 @@ export class Checker {
   async checkDeeply({ recovery, frames }: Outcome): Promise<void> {
     const { pool } = this;
     if (!isDeepStrictEqual(recover(pool), recovery)) broken('I5', 'recovery gives something else the second time');
+    this.recoverTwiceAsWriter(recovery);
     const { sound, findings } = await verifyPool(pool);
     if (!sound) broken('I7', `a crash is taken for damage: ${findings.join('; ')}`);
     const fd = openSync(this.capture, 'w');
