@@ -189,7 +189,7 @@ export type PortsOptions = NamedOptions & (
   | { verb: 'list' }
   | { verb: 'add'; port: PortSpec }
   | { verb: 'remove'; port: string }
-  | { verb: 'set'; port: string; forward: 'on' | 'off' | undefined; keep: 'on' | 'off' | undefined });
+  | { verb: 'set'; port: string; forward: 'on' | 'off' | undefined; keep: 'on' | 'off' | undefined; promiscuous: 'on' | 'off' | undefined });
 
 export type FdbOptions = NamedOptions & (
   | { verb: 'show' | 'flush'; port: string | undefined }

@@ -1,5 +1,6 @@
 /** `framekeep ports list|add|remove|set`. */
 import { FramekeepError } from '../native/error.js';
+import { describePort } from '../switch/control/index.js';
 import { connected } from './connected.js';
 import type { Io } from './io.js';
 import type { PortsOptions } from './options.js';
@@ -26,13 +27,15 @@ export async function run(options: PortsOptions, io: Io): Promise<number> {
         return say(removed, `port ${options.port} is removed`);
       }
       case 'set': {
-        const change = { ...onOff('forwarding', options.forward), ...onOff('keeping', options.keep) };
-        if (Object.keys(change).length === 0) throw new FramekeepError('E_USAGE', 'nothing is to be set', 'say --forward on|off, or --keep on|off');
+        const change = { ...onOff('forwarding', options.forward), ...onOff('keeping', options.keep), ...onOff('promiscuous', options.promiscuous) };
+        if (Object.keys(change).length === 0) throw new FramekeepError('E_USAGE', 'nothing is to be set', 'say --forward, --keep or --promiscuous, each on or off');
         const port = await control.call('ports.set', { port: options.port, ...change });
-        return say(port, `${port.port}: ${port.forwarding ? 'forwards' : 'forwards nothing'}, ${port.keeping ? 'keeps what comes in' : 'keeps nothing'}`);
+        return say(port, `${port.port}: ${describePort(port)}`);
       }
     }
   });
 }
 
-const onOff = <K extends string>(key: K, word: 'on' | 'off' | undefined): { [k in K]?: boolean } => (word === undefined ? {} : { [key]: word === 'on' }) as { [k in K]?: boolean };
+function onOff<K extends string>(key: K, word: 'on' | 'off' | undefined): { [k in K]?: boolean } {
+  return (word === undefined ? {} : { [key]: word === 'on' }) as { [k in K]?: boolean };
+}

@@ -70,6 +70,7 @@ export const CONTROL_COMMANDS: readonly CommandEntry[] = [
         options: [
           { long: 'forward', value: ON_OFF, shown: 'as it is', help: 'off: what comes in is dropped, and nothing is sent; it may still be kept' },
           { long: 'keep', value: ON_OFF, shown: 'as it is', help: 'off: nothing that comes in here is kept' },
+          { long: 'promiscuous', value: ON_OFF, shown: 'as it is', help: 'off: its interface leaves out frames that are for others; of xdp: ports' },
         ],
         examples: [['framekeep ports set xdp:eth2 --forward off', 'quiet, while somebody looks for a loop']],
       },

@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { FramekeepError, packageRoot, type Capability, type Durability } from '../native/index.js';
 import { compileFilter } from '../logger/filter/index.js';
 import type { CreateOptions } from '../logger/pool.js';
-import { describeKeep, type KeepPort, type KeepState, type PortInfo, type Status } from './control/protocol.js';
+import { describeKeep, describePort, type KeepPort, type KeepState, type PortInfo, type Status } from './control/protocol.js';
 import { Counters, windowOf, type CountersSnapshot } from './counters.js';
 import { entriesOf, keyOf, type FdbEntry } from './fdb.js';
 import type { FdbShown, KeepPolicy, PortOpened, Started, SwitchEvent } from './messages.js';
@@ -73,7 +73,7 @@ export interface SwitchPort extends Omit<PortOpened, 'share'> {
 export interface KeepChange { readonly expression?: string | null; readonly sample?: number; readonly snap?: number; readonly ports?: readonly KeepPort[] }
 
 /** What `setPort` changes. */
-export interface PortChange { readonly forwarding?: boolean; readonly keeping?: boolean }
+export interface PortChange { readonly forwarding?: boolean; readonly keeping?: boolean; readonly promiscuous?: boolean }
 
 /** `stopping`: it was asked to end; `ending`: nothing is switched any more, and the name is still this switch's; `stopped`: it is free. */
 interface Events { event: [SwitchEvent]; failed: [FramekeepError]; stopping: []; ending: []; stopped: [] }
@@ -95,7 +95,7 @@ export class Switch extends EventEmitter<Events> {
   /** What is kept from now on. */
   private keep: Required<KeepChange>;
   /** Ports that are not as they were opened. */
-  private readonly set = new Map<number, Required<PortChange>>();
+  private readonly set = new Map<number, { readonly forwarding: boolean; readonly keeping: boolean }>();
   private readonly watch: NodeJS.Timeout;
   private frozen = false;
   private keepingStopped: string | null = null;
@@ -202,9 +202,10 @@ export class Switch extends EventEmitter<Events> {
   /** The ports there are, as of now. */
   ports(): PortInfo[] {
     return this.stats().ports.flatMap((p) => {
-      const request = this.prepared.get(p.id)?.request;
-      return request === undefined ? [] : [{
-        id: p.id, port: p.spec, kind: request.kind, name: request.name, state: p.state, note: p.note, ...this.set.get(p.id) ?? { forwarding: true, keeping: true },
+      const prepared = this.prepared.get(p.id);
+      return prepared === undefined ? [] : [{
+        id: p.id, port: p.spec, kind: prepared.request.kind, name: prepared.request.name, state: p.state, note: p.note,
+        ...this.set.get(p.id) ?? { forwarding: true, keeping: true }, promiscuous: prepared.promiscuity?.on ?? null,
         received: p.received, sent: p.sent, dropped: Object.values(p.dropped).reduce((a, b) => a + b, 0), kept: p.kept,
       }];
     });
@@ -319,16 +320,26 @@ export class Switch extends EventEmitter<Events> {
   }
 
   /**
-   * @param change forwarding off: what comes in is dropped (and kept as before), nothing is sent; keeping off: nothing that comes in here is kept
-   * @throws FramekeepError E_PORT_UNKNOWN
+   * @param change forwarding off: what comes in is dropped (and kept as before), nothing is sent; keeping off: nothing that comes in here is kept;
+   * promiscuous off: the interface leaves out what is for others. Nothing is changed when it throws
+   * @throws FramekeepError E_PORT_UNKNOWN, E_PORT_SETTING, E_PERMISSION, E_SEALED
    */
-  async setPort(id: number, change: PortChange): Promise<void> {
+  async setPort(id: number, { promiscuous, ...change }: PortChange): Promise<void> {
     const { port } = this.portInfo(id);
+    if (promiscuous !== undefined) this.setPromiscuous(id, port, promiscuous);
     await this.workers.askAll({ type: 'set-port', id, ...change });
     const now = this.set.get(id) ?? { forwarding: true, keeping: true };
     this.set.set(id, { ...now, ...change });
-    const said = [change.forwarding === undefined ? '' : change.forwarding ? 'forwards' : 'forwards nothing', change.keeping === undefined ? '' : change.keeping ? 'keeps what comes in' : 'keeps nothing'];
-    this.emit('event', { kind: 'port-changed', port: id, spec: port, text: said.filter((text) => text !== '').join(', ') || 'unchanged' });
+    this.emit('event', { kind: 'port-changed', port: id, spec: port, text: describePort({ ...change, ...(promiscuous !== undefined && { promiscuous }) }) || 'unchanged' });
+  }
+
+  private setPromiscuous(id: number, port: string, on: boolean): void {
+    const promiscuity = this.prepared.get(id)?.promiscuity;
+    if (promiscuity === undefined) {
+      throw new FramekeepError('E_PORT_SETTING', `${port} has no promiscuous mode: it gets every frame that is sent to it`, 'leave it out; xdp: ports have one');
+    }
+    if (on && !promiscuity.on) this.refuseIfSealed();
+    promiscuity.set(on);
   }
 
   /** What was learned; static entries stay. @param port its number, or -1: all. @returns how many entries went */

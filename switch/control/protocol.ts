@@ -41,6 +41,14 @@ export function describeKeep({ expression, sample, snap, ports }: Pick<KeepState
     + (ports.length > 0 ? `, of ${ports.map((p) => p.direction === 'both' ? p.name : `${p.name} (${p.direction})`).join(', ')}` : '');
 }
 
+/** What `ports.set` can set, in a few words, for people. */
+export function describePort({ forwarding, keeping, promiscuous }: { forwarding?: boolean; keeping?: boolean; promiscuous?: boolean | null }): string {
+  return [
+    forwarding === undefined ? '' : forwarding ? 'forwards' : 'forwards nothing', keeping === undefined ? '' : keeping ? 'keeps what comes in' : 'keeps nothing',
+    promiscuous === undefined || promiscuous === null ? '' : promiscuous ? 'promiscuous' : 'not promiscuous',
+  ].filter((text) => text !== '').join(', ');
+}
+
 export interface PortInfo {
   readonly id: number;
   /** What it is called: in counters, in the pool, in exports. */
@@ -52,6 +60,8 @@ export interface PortInfo {
   /** Whether frames go in and out; whether those that come in are kept, as far as the selection says. */
   readonly forwarding: boolean;
   readonly keeping: boolean;
+  /** Whether its interface is asked for frames that are for others too; null: its kind has no such mode. */
+  readonly promiscuous: boolean | null;
   readonly received: number;
   readonly sent: number;
   readonly dropped: number;
@@ -88,7 +98,7 @@ export interface Methods {
   'ports.list': { params: Record<string, never>; result: { ports: readonly PortInfo[] } };
   'ports.add': { params: { port: string }; result: PortInfo & { report: readonly string[] } };
   'ports.remove': { params: { port: string | number }; result: { removed: number } };
-  'ports.set': { params: { port: string | number; forwarding?: boolean; keeping?: boolean }; result: PortInfo };
+  'ports.set': { params: { port: string | number; forwarding?: boolean; keeping?: boolean; promiscuous?: boolean }; result: PortInfo };
   'fdb.show': { params: { from?: number; limit?: number; port?: string | number }; result: { entries: readonly FdbShownEntry[]; next: number | null } };
   'fdb.add': { params: { mac: string; port: string | number; vlan?: number }; result: { added: string } };
   'fdb.delete': { params: { mac: string; vlan?: number }; result: { deleted: string } };
@@ -128,11 +138,12 @@ export const METHODS: { readonly [M in Method]: MethodEntry } = {
   },
   'ports.remove': { does: 'closes a port, and lets its interface go as it was found', params: { port: { ...PORT, required: true } }, errors: ['E_PORT_UNKNOWN', 'E_SEALED'], asks: true },
   'ports.set': {
-    does: 'changes what a port does; what is not named stays', asks: true, errors: ['E_PORT_UNKNOWN'],
+    does: 'changes what a port does; what is not named stays', asks: true, errors: ['E_PORT_UNKNOWN', 'E_PORT_SETTING', 'E_PERMISSION', 'E_SEALED'],
     params: {
       port: { ...PORT, required: true },
       forwarding: { type: 'flag', help: '`false`: what comes in is dropped (`disabled`) and nothing is sent; it may still be kept' },
       keeping: { type: 'flag', help: '`false`: nothing that comes in here is kept, whatever the filter or the switching logic says' },
+      promiscuous: { type: 'flag', help: '`false`: its interface leaves out frames that are for others; of an `xdp:` port, others have no choice' },
     },
   },
   'fdb.show': {

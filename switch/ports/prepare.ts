@@ -21,12 +21,21 @@ export interface PrepareOptions {
   readonly force: boolean;
 }
 
+/** Whether a port asks its interface for frames that are meant for others too. */
+export interface Promiscuity {
+  readonly on: boolean;
+  /** @throws FramekeepError E_PORT_SETTING where it cannot be had otherwise, E_PERMISSION */
+  set(on: boolean): void;
+}
+
 export interface Prepared {
   readonly request: PortRequest;
   /** What was found and done, for people. */
   readonly report: readonly string[];
   /** What `release` cannot do without. */
   readonly atEnd: readonly Capability[];
+  /** Undefined where the kind of port has no such mode. */
+  readonly promiscuity?: Promiscuity;
   /** Called when what the port needs outside of the data plane has gone (a helper process that died). */
   onGone(then: () => void): void;
   /** Puts everything back. */
@@ -68,12 +77,12 @@ function prepareInterface(spec: PortSpec, options: PrepareOptions): Prepared {
   const info = interfaceInfo(spec.name);
   refuseDefaultRoute(info, options);
   const state = new InterfaceState(stateDirectory());
-  const promiscuous = holdPromiscuous(info.index);
+  const promiscuity = new HeldPromiscuity(info.index);
   let report: string[];
   try {
     report = state.prepare(info.name, { offloads: spec.options['offloads'] === 'keep' ? 'keep' : 'wire' });
   } catch (error) {
-    closeFd(promiscuous);
+    promiscuity.set(false);
     throw error;
   }
   if (!info.up) report.push(`${info.name} is down: no frames until it is up (ip link set dev ${info.name} up)`);
@@ -87,12 +96,35 @@ function prepareInterface(spec: PortSpec, options: PrepareOptions): Prepared {
     },
     report,
     atEnd: state.owes(info.name) ? ['NET_ADMIN'] : [],
+    promiscuity,
     onGone: () => undefined,
     release: async () => {
-      closeFd(promiscuous);
+      promiscuity.set(false);
       state.restore(info.name);
     },
   };
+}
+
+/** On as long as a descriptor is open: the kernel takes it back however the process ends. */
+class HeldPromiscuity implements Promiscuity {
+  private readonly ifindex: number;
+  private fd: number;
+
+  constructor(ifindex: number) {
+    this.ifindex = ifindex;
+    this.fd = holdPromiscuous(ifindex);
+  }
+
+  get on(): boolean { return this.fd >= 0; }
+
+  set(on: boolean): void {
+    if (on === this.on) return;
+    if (on) this.fd = holdPromiscuous(this.ifindex);
+    else {
+      closeFd(this.fd);
+      this.fd = -1;
+    }
+  }
 }
 
 async function prepareCapture(spec: PortSpec, options: PrepareOptions): Promise<Prepared> {
@@ -114,7 +146,15 @@ async function prepareCapture(spec: PortSpec, options: PrepareOptions): Promise<
     await release();
     throw error;
   }
-  return { request: { ...plain(spec), options: {}, ifindex: info.index, pipe: { path } }, report: [], atEnd: [], onGone: (then) => { onGone = then; }, release };
+  const promiscuity: Promiscuity = {
+    on: true,
+    set: (on) => {
+      if (!on) throw new FramekeepError('E_PORT_SETTING', `${spec.text} stays promiscuous: libpcap has it so from its opening to its end`, `use xdp:${spec.name}, or remove the port`);
+    },
+  };
+  return {
+    request: { ...plain(spec), options: {}, ifindex: info.index, pipe: { path } }, report: [], atEnd: [], promiscuity, onGone: (then) => { onGone = then; }, release,
+  };
 }
 
 function ready(helper: ChildProcess, spec: string): Promise<void> {

@@ -1,0 +1,133 @@
+/** The dashboard's keys and mouse: filter, freeze, export, inspector; and the terminal as it was, at the end. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { has } from './needs.js';
+import { ONCE, UNTOUCHED, Lab, accounts } from './dashboard_lab.js';
+
+if (has('the dashboard in a terminal', 'tmux', 'ps')) {
+  test.serial('/ counts what a pcap-filter selects, and says what is wrong with one', async (t) => {
+    const lab = new Lab(t);
+    await lab.up(ONCE);
+    await lab.settled();
+    const terminal = lab.top();
+    await terminal.shows(/all \d+ kept frames/);
+    await terminal.keys('/');
+    terminal.type('udp prt 53');
+    await terminal.keys('Enter');
+    await terminal.shows(/filter: .*(syntax error|unknown|aid|illegal|parse)/);
+    await terminal.keys('C-u');
+    terminal.type('udp port 53');
+    await terminal.keys('Enter', '4');
+    const { frames } = JSON.parse(lab.framekeep('export', lab.pool, '-w', '/dev/null', '--json', 'udp port 53').stdout) as { frames: number };
+    const text = await terminal.shows(new RegExp(`kept frames of the last minute; ${frames} match`));
+    t.regex(text, new RegExp(`│DNS \\(UDP\\) +${frames} `));
+    t.notRegex(text, /│HTTP/);
+    t.regex(text, /^filter: udp port 53/m);
+    await terminal.keys('/', 'C-u', 'Enter');
+    await terminal.shows(/│HTTP/);
+  });
+
+  test.serial('f freezes and goes on; e exports what is shown, never over a file', async (t) => {
+    const lab = new Lab(t);
+    await lab.up(ONCE);
+    await lab.settled();
+    const terminal = lab.top();
+    await terminal.shows(/all \d+ kept frames/);
+    await terminal.keys('f');
+    await terminal.shows('FROZEN');
+    t.is(lab.counters().global.frozen, 1);
+    await terminal.keys('f');
+    await terminal.shows((text) => !text.includes('FROZEN') && text.includes('kept again'));
+    t.is(lab.counters().global.frozen, 0);
+    await terminal.keys('6');
+    await terminal.shows(/nothing new is kept/);
+
+    await terminal.keys('/');
+    terminal.type('icmp');
+    await terminal.keys('Enter', 'e');
+    await terminal.shows(/export the last minute to: lab-\d{8}-\d{6}\.pcapng/);
+    await terminal.keys('C-u');
+    terminal.type('icmp.pcapng');
+    await terminal.keys('Enter');
+    const { frames } = JSON.parse(lab.framekeep('export', lab.pool, '-w', join(lab.directory, 'other.pcapng'), '--json', 'icmp').stdout) as { frames: number };
+    await terminal.shows(new RegExp(`exported ${frames} frames in `));
+    // The same frames; the sections' comments name the export's own moment.
+    t.true(readFileSync(join(lab.directory, 'icmp.pcapng')).length > 100 * frames);
+    if (spawnSync('tshark', ['-v']).status === 0) {
+      const list = (file: string): string => spawnSync('tshark', ['-r', join(lab.directory, file)], { encoding: 'utf8' }).stdout;
+      t.is(list('icmp.pcapng').trim().split('\n').length, frames);
+      t.is(list('icmp.pcapng'), list('other.pcapng'));
+    }
+    await terminal.keys('E', 'C-u');
+    terminal.type('icmp.pcapng');
+    await terminal.keys('Enter');
+    await terminal.shows('icmp.pcapng is there already');
+    await terminal.keys('Escape', 'q');
+    t.is(await terminal.exitCode(), 0);
+  });
+
+  test.serial('every key of the help does something, and the mouse chooses panes, tabs and rows', async (t) => {
+    const lab = new Lab(t);
+    await lab.up(ONCE);
+    const counters = await lab.settled(), terminal = lab.top();
+    await terminal.shows(accounts(counters.ports[0])[1]);
+    await terminal.keys('?');
+    const help = await terminal.shows('Shift-Tab');
+    for (const key of ['Tab', 'Enter', 'Esc', '/', 'f ', 'e ', 'E ', 'i ', 'q ']) t.true(help.includes(key), key);
+    await terminal.keys('x', 'Tab', 'Tab', 'Tab');
+    await terminal.shows(/protocol +frames/);
+    await terminal.keys('BTab');
+    await terminal.shows(/talker +frames/);
+    await terminal.keys('z');
+    await terminal.shows((text) => !text.includes('1 ports'));
+    await terminal.keys('Escape');
+    await terminal.shows('1 ports');
+    const row = terminal.screen().findIndex((line) => line.startsWith('│dns'));
+    await terminal.click(5, row);
+    await terminal.shows(accounts(counters.ports[1])[0]);
+    const tabs = terminal.screen().findIndex((line) => line.includes('5 forwarding'));
+    await terminal.click(terminal.screen()[tabs].indexOf('5 forwarding') + 2, tabs);
+    await terminal.shows(/address +port/);
+    await terminal.click(5, row);
+    await terminal.keys('g', 'Enter');
+    await terminal.shows(/same-port +\d+/);
+    await terminal.keys('q');
+    t.is(await terminal.exitCode(), 0);
+  });
+
+  test.serial('i opens the inspector on the pool, and its end brings the dashboard back', async (t) => {
+    const lab = new Lab(t);
+    await lab.up(ONCE);
+    const counters = await lab.settled(), terminal = lab.top();
+    await terminal.shows(accounts(counters.ports[0])[1]);
+    await terminal.keys('i');
+    await terminal.shows((text) => text.includes(lab.pool) && !text.includes('1 ports'));
+    await terminal.keys('q');
+    await terminal.shows(accounts(counters.ports[0])[1]);
+    t.deepEqual(terminal.modes(), { alternate: true, cursor: false, mouse: true, keypad: true });
+    await terminal.keys('2', 'Enter');
+    await terminal.shows((text) => text.includes('2 pool') && !text.includes('1 ports'));
+    await terminal.keys('q');
+    t.is(await terminal.exitCode(), 0);
+    t.deepEqual(terminal.modes(), UNTOUCHED);
+    t.is(terminal.stty().after, terminal.stty().before);
+  });
+
+  test.serial('it maps the switch\'s memory read-only, and SIGTERM leaves the terminal as it was', async (t) => {
+    const lab = new Lab(t);
+    await lab.up(ONCE);
+    await lab.settled();
+    const terminal = lab.top();
+    await terminal.shows(/all \d+ kept frames/);
+    const pid = await terminal.pid(), maps = readFileSync(`/proc/${pid}/maps`, 'utf8').split('\n').filter((line) => line.includes(lab.directory));
+    t.true(maps.length >= 2, maps.join('\n'));
+    for (const line of maps) t.regex(line, / r--s /);
+    process.kill(pid, 'SIGTERM');
+    t.is(await terminal.exitCode(), 0);
+    t.deepEqual(terminal.modes(), UNTOUCHED);
+    t.is(terminal.stty().after, terminal.stty().before);
+    t.true(existsSync(lab.pool));
+  });
+}
