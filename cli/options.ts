@@ -54,7 +54,7 @@ export interface UpOptions extends CommonOptions, KeepOptions {
   /** The configuration file's, then those of --port, then the arguments. */
   ports: PortSpec[];
   /** Bytes of one buffer of a pool that has to be created. */
-  chunk: 2048 | 4096;
+  chunk: 2048 | 4096 | 65536;
   /** Empty: all ports. */
   keepPorts: KeepPort[];
   /** Most bytes kept of a frame; 0: all. */
@@ -166,7 +166,7 @@ export interface CreateOptions extends CommonOptions {
   pool: string;
   /** Bytes; 0, when it was not given: the whole of a device, 256 MiB of a file. */
   size: number;
-  chunk: 2048 | 4096;
+  chunk: 2048 | 4096 | 65536;
   lanes: number;
   /** Runs whose port names the pool remembers; undefined: what suits its size. */
   boots: number | undefined;

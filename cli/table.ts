@@ -74,7 +74,7 @@ const POOL: ArgumentEntry = { name: 'POOL', key: 'pool', value: v.path, help: 'p
 
 const KEEP: OptionEntry = { long: 'keep', value: v.keep, fallback: '', shown: 'all', group: 'What is kept:', help: 'keep frames that this pcap-filter(7) expression selects; also all, none' };
 const POOL_SIZE: OptionEntry = { long: 'pool-size', value: v.size, fallback: 256 * 1024 ** 2, shown: '256M', group: 'The pool:', help: 'size of a pool file that has to be created: bytes, or with K, M, G, T' };
-const CHUNK: OptionEntry = { long: 'chunk', value: v.chunk, fallback: 2048, group: 'The pool:', help: 'bytes of one buffer of a pool that has to be created: 2048 or 4096' };
+const CHUNK: OptionEntry = { long: 'chunk', value: v.chunk, fallback: 2048, group: 'The pool:', help: 'bytes of one buffer of a pool that has to be created: 2048, 4096, or 65536 for super-frames (taps only)' };
 const QUIET: OptionEntry = { long: 'quiet', short: 'q', help: 'no progress on standard error; errors still' };
 
 export const COMMANDS: readonly CommandEntry[] = [
@@ -187,7 +187,7 @@ export const COMMANDS: readonly CommandEntry[] = [
     arguments: [POOL],
     options: [
       { long: 'size', value: v.size, fallback: 0, shown: '256M, or the whole device', help: 'bytes, or with K, M, G, T' },
-      { ...CHUNK, group: undefined, help: 'bytes of one buffer: 2048 or 4096' } as OptionEntry,
+      { ...CHUNK, group: undefined, help: 'bytes of one buffer: 2048, 4096, or 65536 for super-frames (taps only)' } as OptionEntry,
       { long: 'lanes', value: v.integer('N', 1, 16), fallback: 1, help: 'logs, one for each data-plane thread' },
       { long: 'boots', value: v.integer('N', 2, 65535), shown: '32; 4 in a small pool', help: 'runs whose ports it remembers' },
       { long: 'force', help: 'replace a pool that holds frames' },

@@ -141,7 +141,7 @@ export const keep: Value<string | null> = {
 
 export const durability: Value<Durability> = oneOf('MODE', ['power', 'kernel', 'process']);
 
-export const chunk: Value<number> = { ...oneOf('BYTES', ['2048', '4096']), number: true, read: (t, base) => Number(oneOf('BYTES', ['2048', '4096']).read(t, base)) };
+export const chunk: Value<number> = { ...oneOf('BYTES', ['2048', '4096', '65536']), number: true, read: (t, base) => Number(oneOf('BYTES', ['2048', '4096', '65536']).read(t, base)) };
 
 /** A boot's number from 1, or `last`. */
 export const boot: Value<number | 'last'> = {

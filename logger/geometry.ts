@@ -6,7 +6,7 @@ import { BOOT_BLOCK_BYTES, BOOT_TABLE_OFFSET, MAX_BOOTS, MAX_LANES, RECORD_BYTES
 export interface GeometryOptions {
   /** The whole file, bytes. */
   readonly bytes: number;
-  /** Bytes a buffer: 2048 (frames up to 1,792 bytes) or 4096 (3,840 bytes). Default 2048. */
+  /** Bytes a buffer: 2048 (frames up to 1,792 bytes), 4096 (3,840), or 65536 (65,471; no AF_XDP port takes them). Default 2048. */
   readonly chunk?: number;
   /** Data-plane threads that can log at once. Default 1. */
   readonly lanes?: number;
@@ -30,15 +30,15 @@ const alignUp = (x: number, to: number): number => Math.ceil(x / to) * to;
  */
 export function chooseGeometry(options: GeometryOptions): Geometry {
   const { bytes, chunk = 2048, lanes: laneCount = 1, boots = bytes < 8 << 20 ? 4 : 32 } = options;
-  if (chunk !== 2048 && chunk !== 4096) {
-    throw new FramekeepError('E_POOL_SIZE', `a buffer of ${chunk} bytes is not possible`, 'choose 2048 or 4096 (--chunk)');
+  if (chunk !== 2048 && chunk !== 4096 && chunk !== 65536) {
+    throw new FramekeepError('E_POOL_SIZE', `a buffer of ${chunk} bytes is not possible`, 'choose 2048, 4096 or 65536 (--chunk)');
   }
   if (laneCount < 1 || laneCount > MAX_LANES) throw new FramekeepError('E_POOL_SIZE', `${laneCount} lanes are not possible`, `choose 1 to ${MAX_LANES} (--lanes)`);
   if (boots < 2 || boots > MAX_BOOTS) throw new FramekeepError('E_POOL_SIZE', `a table of ${boots} boots is not possible`, `choose 2 to ${MAX_BOOTS} (--boots)`);
   // Large pools start their buffers on 2 MiB, so that huge pages can back them.
   const page = Math.max(options.alignment ?? 4096, bytes >= 64 << 20 ? 2 << 20 : 4096, chunk);
   const tooSmall = new FramekeepError('E_POOL_SIZE', `a pool of ${bytes} bytes is too small for ${laneCount} lane(s) of ${chunk}-byte buffers`,
-    `give it at least ${Math.ceil((MIN_POOL_BYTES * laneCount + 2 * page) / 1048576)} MiB (--pool-size)`);
+    `give it at least ${Math.ceil((MIN_POOL_BYTES * Math.max(1, chunk / 4096) * laneCount + 2 * page) / 1048576)} MiB (--pool-size)`);
   if (bytes < MIN_POOL_BYTES * laneCount) throw tooSmall;
 
   const tables = BOOT_TABLE_OFFSET + boots * BOOT_BLOCK_BYTES;

@@ -109,6 +109,16 @@ export function holdPromiscuous(ifindex: number): number {
   return fd;
 }
 
+/**
+ * The longest frame with segments still to be cut that an interface is given; of longer ones the kernel cuts before (Linux 4.16).
+ * @param bytes  with the Ethernet header; at most 65,536
+ * @throws FramekeepError `E_PERMISSION` (CAP_NET_ADMIN), `E_INTERFACE_UNKNOWN`
+ */
+export function limitSegments(ifindex: number, bytes: number): void {
+  const result: number = addon['netSegmentLimit'](ifindex, bytes);
+  if (result < 0) throw interfaceError(result, `limiting segments of interface #${ifindex}`, 'CAP_NET_ADMIN');
+}
+
 export interface Feature { readonly on: boolean; readonly changeable: boolean }
 
 /**

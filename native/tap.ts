@@ -24,14 +24,15 @@ export interface Tap {
  * down. What a stack leaves to its NIC (checksums, segmentation) the kernel does before the frames are read.
  *
  * Making one needs CAP_NET_ADMIN; one that was made for this user (`ip tuntap add NAME mode tap user USER`) needs nothing.
+ * @param vnetHeader  with what the sender left to its NIC before each frame (native/src/vnet_header.h); nothing, until `tapOffer`
  * @throws FramekeepError `E_TAP_BUSY`, `E_TAP_NAME`, `E_TAP_KIND`, `E_TAP_MISSING`, `E_PERMISSION`, `E_LIMIT`
  */
-export function tapOpen(name: string): Tap {
+export function tapOpen(name: string, vnetHeader = false): Tap {
   if (!/^[^/\s:]{1,15}$/.test(name) || name === '.' || name === '..') {
     throw new FramekeepError('E_TAP_NAME', `'${name}' cannot be the name of a network interface`, 'use 1 to 15 bytes without blanks, slashes and colons');
   }
   const before = interfaces().find((one) => one.name === name);
-  const result: { fd: number; name: string } | { errno: number; step: string } = addon['tapOpen'](name);
+  const result: { fd: number; name: string } | { errno: number; step: string } = addon['tapOpen'](name, vnetHeader ? 1 : 0);
   if ('errno' in result) throw tapFailure(result, name, before !== undefined);
   try {
     const { index, mac, mtu } = interfaceInfo(result.name);
@@ -87,9 +88,10 @@ export const TAP = {
  * @param umem        what ring addresses are relative to
  * @param chunkShift  log2 of a buffer's bytes; of a fill address, the bits below are ignored
  * @param headroom    bytes before a frame in its buffer; the longest frame is 2^chunkShift - headroom - 1
+ * @param vnetHeader  as the tap was opened; its headers are in the last 16 bytes of the headroom
  */
-export function tapAttach(fd: number, rings: Mapping, size: number, umem: Mapping, chunkShift: number, headroom: number): TapRings {
-  const result: { handle: number; counters: ArrayBuffer } | number = addon['tapAttach'](fd, rings.id, size, umem.id, chunkShift, headroom);
+export function tapAttach(fd: number, rings: Mapping, size: number, umem: Mapping, chunkShift: number, headroom: number, vnetHeader = false): TapRings {
+  const result: { handle: number; counters: ArrayBuffer } | number = addon['tapAttach'](fd, rings.id, size, umem.id, chunkShift, headroom, vnetHeader ? 1 : 0);
   if (typeof result === 'number') throw new FramekeepError('E_TAP', `a tap cannot use these rings: ${errnoName(result)}`, 'sizes are powers of two, and within their memory');
   return { handle: result.handle, counters: new Float64Array(result.counters) };
 }
@@ -98,6 +100,14 @@ export function tapAttach(fd: number, rings: Mapping, size: number, umem: Mappin
 export function tapDetach(rings: TapRings): void {
   addon['tapDetach'](rings.handle, rings.counters.buffer);
 }
+
+/**
+ * Of a tap with headers: whether the sending stack may leave checksums and the cutting of TCP and UDP into segments to who
+ * receives. While it may, frames have up to 64 KiB, and every frame on the tx ring must be one that such a tap received: its
+ * header is in the buffer. What waits there when this changes is completed unsent (`refused`).
+ * @returns 0 or a negative errno
+ */
+export const tapOffer: (handle: number, on: 0 | 1) => number = addon['tapOffer'] as any;
 
 /**
  * Hot: reads up to `most` frames into buffers from the fill ring and puts them into the rx ring.

@@ -12,7 +12,7 @@ import type { PortDriver } from './ports/driver.js';
 import { openPort } from './ports/open.js';
 import type { PortRequest } from './ports/request.js';
 import { XdpShareDriver } from './ports/xdp.js';
-import { ONE_COPY_BUFFERS, Session, type Ground } from './session.js';
+import { buffersBeside, Session, type Ground } from './session.js';
 
 export class Follower extends Session {
   private readonly names = new Map<number, string>();
@@ -27,7 +27,7 @@ export class Follower extends Session {
     if (options.cpu !== undefined) pinThread(options.cpu + worker);
     const logic = await loadLogic(options.logic, options);
     const pool = Pool.open(options.pool, { writable: true, joins: true, ...(options.durability && { durability: options.durability }) });
-    const umem = begun!.umemFd < 0 ? pool.buffers! : mapFile(begun!.umemFd, workers * ONE_COPY_BUFFERS * pool.geometry.chunk, { writable: true });
+    const umem = begun!.umemFd < 0 ? pool.buffers! : mapFile(begun!.umemFd, workers * buffersBeside(pool.geometry.chunk) * pool.geometry.chunk, { writable: true });
     return new Follower(options, port, logic, { pool, recovery: recoverLane(pool, worker).lane, boot: begun!.boot, umem });
   }
 

@@ -16,7 +16,7 @@ import type { HandoffPlace } from './ports/handoff.js';
 import { openPort } from './ports/open.js';
 import type { PortRequest } from './ports/request.js';
 import { XdpDriver } from './ports/xdp.js';
-import { ONE_COPY_BUFFERS, Session } from './session.js';
+import { buffersBeside, Session } from './session.js';
 
 const MOVES_SECONDS = 1;
 
@@ -43,7 +43,7 @@ export class Leader extends Session {
   }
 
   private constructor(options: ThreadOptions, port: MessagePort, logic: SwitchLogic, pool: Pool, recovery: Recovery) {
-    const { zeroCopy } = pool.medium, boot = recovery.lastBoot + 1, bytes = options.workers * ONE_COPY_BUFFERS * pool.geometry.chunk;
+    const { zeroCopy } = pool.medium, boot = recovery.lastBoot + 1, bytes = options.workers * buffersBeside(pool.geometry.chunk) * pool.geometry.chunk;
     const umemFd = zeroCopy ? -1 : memoryFile('framekeep-buffers', bytes);
     super(options, port, logic, { pool, recovery: recovery.lanes[0], boot, umem: zeroCopy ? pool.buffers! : mapFile(umemFd, bytes, { writable: true }) });
     this.boot = boot;

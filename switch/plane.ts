@@ -20,7 +20,7 @@ import { ASK, ASK_CHECKSUMS, ASK_STAMPED, Burst, BURST, FLOOD, MEASURED, SEVERAL
 import { GLOBAL, PORT, type Counters } from './counters.js';
 import type { SwitchLogic } from './lookup/logic.js';
 import { PlanePort } from './plane_port.js';
-import type { PortDriver } from './ports/driver.js';
+import { SUPER_HEADROOM, type PortDriver } from './ports/driver.js';
 import type { Inlet } from './ports/handoff.js';
 import type { RingSet } from './ring.js';
 import type { Selection } from './selection.js';
@@ -119,7 +119,13 @@ export class Plane {
     // shared among at least three: 64 ports added one by one take 0.98 of it together, so that the last still gets its share.
     this.fillTarget = Math.max(1, Math.floor(this.circulating() / 4 / Math.max(queues, 3)));
     const most = Math.max(1, Math.floor(this.circulating() / 2 / Math.max(this.live.length, 2)));
-    for (const port of this.live) port.spare = Math.max(1, port.tx.size - most + 1);
+    // Super-frames are cut by who receives them: how long the whole is says nothing, as long as a buffer holds it.
+    const all = this.live.every((p) => p.driver.superFrames !== undefined), { chunk, maxFrame } = this.options;
+    this.burst.asked[ASK.maxFrame] = all ? Math.max(maxFrame, chunk - SUPER_HEADROOM) : maxFrame;
+    for (const port of this.live) {
+      port.spare = Math.max(1, port.tx.size - most + 1);
+      port.driver.superFrames?.(all);
+    }
   }
 
   /** Buffers that records can never take. */

@@ -14,15 +14,15 @@ import type { SwitchLogic } from './lookup/logic.js';
 import { wireError, type Answer, type KeepPolicy, type Request, type SwitchEvent, type ThreadOptions } from './messages.js';
 import { Plane } from './plane.js';
 import type { PlanePort } from './plane_port.js';
-import type { PortContext, PortDriver } from './ports/driver.js';
+import { HEADROOM, SUPER_CHUNK, type PortContext, type PortDriver } from './ports/driver.js';
 import { HandoffPort, Inlet, type Doorbells, type HandoffPlace } from './ports/handoff.js';
 import type { PortRequest } from './ports/request.js';
 import { XdpQueues } from './ports/xdp.js';
 import type { RingSet } from './ring.js';
 import { Selection } from './selection.js';
 
-/** Buffers of each worker that circulate beside a pool in one-copy mode. */
-export const ONE_COPY_BUFFERS = 16384;
+/** Buffers of each worker that circulate beside a pool in one-copy mode: 32 or 64 MiB, and 64 of those that take super-frames. */
+export const buffersBeside = (chunk: number): number => chunk === SUPER_CHUNK ? 1024 : 16384;
 /** Turns without a frame before the thread sleeps: a burst often follows a burst. */
 const IDLE_TURNS = 4;
 const TICK_SECONDS = 0.1, LOOK_SECONDS = 1, SLEEP_NS = 250e6;
@@ -55,6 +55,7 @@ export abstract class Session {
 
   protected constructor(options: ThreadOptions, port: MessagePort, logic: SwitchLogic, ground: Ground) {
     const { worker } = options, { pool, recovery, boot, umem } = ground, { geometry, medium } = pool, lane = geometry.lanes[worker], isCopied = !medium.zeroCopy;
+    const beside = buffersBeside(geometry.chunk);
     this.options = options;
     this.port = port;
     this.pool = pool;
@@ -64,10 +65,10 @@ export abstract class Session {
     this.workers = Math.min(options.workers, geometry.lanes.length);
     this.log = new Log({ pool, lane: worker, boot, recovery, source: umem, maxBatch: largestBatch(options.maxBatch, lane, isCopied) });
     const buffers = isCopied
-      ? new Buffers(worker * ONE_COPY_BUFFERS, ONE_COPY_BUFFERS, Uint32Array.from({ length: ONE_COPY_BUFFERS }, (_, i) => worker * ONE_COPY_BUFFERS + i), options.checked)
+      ? new Buffers(worker * beside, beside, Uint32Array.from({ length: beside }, (_, i) => worker * beside + i), options.checked)
       : new Buffers(lane.firstBuffer, lane.buffers, unreferenced(this.log.slotBuffer, lane.firstBuffer, lane.buffers), options.checked);
     this.counters = Counters.open(options.countersPath, true, worker);
-    const maxFrame = Math.min(options.maxFrame || Infinity, geometry.chunk - 256);
+    const maxFrame = Math.min(options.maxFrame || Infinity, geometry.chunk - HEADROOM);
     this.plane = new Plane({
       umem, chunk: geometry.chunk, buffers, log: this.log, logic, selection: selectionOf(options.keep), counters: this.counters,
       commitBeforeForward: options.commitBeforeForward, minFrame: options.minFrame, maxFrame,

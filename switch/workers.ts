@@ -13,7 +13,7 @@ import { gateMemory } from './gate.js';
 import type { Found, PortFacts, PortOpened, Request, Started, SwitchEvent, ThreadOptions } from './messages.js';
 import { HANDOFF_BYTES, type HandoffPlace } from './ports/handoff.js';
 import type { PortRequest } from './ports/request.js';
-import { ONE_COPY_BUFFERS } from './session.js';
+import { buffersBeside } from './session.js';
 import { PlaneWorker, type Heard } from './worker.js';
 
 export type WorkersOptions = Omit<ThreadOptions, 'worker' | 'waiting' | 'wakeFds' | 'asleep' | 'gate' | 'table' | 'begun'>;
@@ -138,8 +138,8 @@ export class Workers {
   }
 
   private placeOf(from: number, owner: number): HandoffPlace {
-    const { zeroCopy } = this.started, lane = this.lanes[from];
-    const [firstBuffer, buffers] = zeroCopy ? [lane.firstBuffer, lane.buffers] : [from * ONE_COPY_BUFFERS, ONE_COPY_BUFFERS];
+    const { zeroCopy, chunk } = this.started, beside = buffersBeside(chunk), lane = this.lanes[from];
+    const [firstBuffer, buffers] = zeroCopy ? [lane.firstBuffer, lane.buffers] : [from * beside, beside];
     return { fd: this.handoffFile(), from, owner, firstBuffer, endBuffer: firstBuffer + buffers };
   }
 

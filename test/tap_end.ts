@@ -1,5 +1,5 @@
 /** A tap with its rings and memory, driven by hand: what the tap tests run inside a namespace. */
-import { closeFd, mapMemory, pollWait, tapAttach, tapDetach, tapOpen, tapReceive, tapTransmit, type Mapping, type Tap, type TapRings } from '../native/index.js';
+import { closeFd, mapMemory, pollWait, tapAttach, tapDetach, tapOffer, tapOpen, tapReceive, tapTransmit, type Mapping, type Tap, type TapRings } from '../native/index.js';
 import { makeSoftRings, type RingSet } from '../switch/ring.js';
 
 export const CHUNK = 2048, HEADROOM = 256;
@@ -12,14 +12,17 @@ export class TapEnd {
   readonly rings: RingSet;
   readonly attached: TapRings;
 
-  /** @param umem shared with another end, or memory of its own for `chunks` buffers */
-  constructor(name: string, options: { size?: number; chunks?: number; umem?: Mapping } = {}) {
-    this.tap = tapOpen(name);
+  /**
+   * @param umem        shared with another end, or memory of its own for `chunks` buffers
+   * @param vnetHeader  with headers before its frames
+   */
+  constructor(name: string, options: { size?: number; chunks?: number; umem?: Mapping; vnetHeader?: boolean } = {}) {
+    this.tap = tapOpen(name, options.vnetHeader);
     this.umem = options.umem ?? mapMemory('tap-test', (options.chunks ?? 64) * CHUNK);
     this.bytes = new Uint8Array(this.umem.segments[0]);
     const { memory, plane } = makeSoftRings(options.size ?? 64);
     this.rings = plane;
-    this.attached = tapAttach(this.tap.fd, memory, options.size ?? 64, this.umem, 11, HEADROOM);
+    this.attached = tapAttach(this.tap.fd, memory, options.size ?? 64, this.umem, 11, HEADROOM, options.vnetHeader);
   }
 
   /** Gives buffers to receive into. */
@@ -59,6 +62,9 @@ export class TapEnd {
     this.rings.tx.publish();
     return tapTransmit(this.attached.handle);
   }
+
+  /** Whether segments that are still to be cut may come. */
+  offer(on: boolean): number { return tapOffer(this.attached.handle, on ? 1 : 0); }
 
   transmit(): number { return tapTransmit(this.attached.handle); }
 

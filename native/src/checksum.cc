@@ -23,6 +23,7 @@
 //   completed, from a 128 MiB pool       18–21    180     (the memory's pace)
 #include <cstring>
 #include "addon.h"
+#include "checksum.h"
 #include "crc32c.h"
 #include "door.h"
 #include "soft_rings.h"
@@ -179,4 +180,7 @@ void Init(napi_env env, napi_value exports, EnvState* state) { Method(env, expor
 Part part(Init);
 
 }  // namespace
+
+uint16_t InternetChecksum(const uint8_t* p, size_t n) { return uint16_t(~Fold(SumBytes(p, n))); }
+
 }  // namespace framekeep

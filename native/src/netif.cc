@@ -274,6 +274,29 @@ napi_value NetSetFeatures(napi_env env, napi_callback_info info) {
   return Int(env, Ethtool(name.data(), set));
 }
 
+// netSegmentLimit(ifindex, bytes) → 0 or negative errno. Longer frames the kernel cuts before the interface gets them
+// (IFLA_GSO_MAX_SIZE, `ip link set … gso_max_size`); TCP makes none.
+napi_value NetSegmentLimit(napi_env env, napi_callback_info info) {
+  Args<2> a(env, info);
+  Fd s(RouteSocket(0, 0));
+  if (s.fd < 0) return Int(env, s.fd);
+  struct { nlmsghdr h; ifinfomsg link; rtattr limit; uint32_t bytes; } ask = {};
+  ask.h.nlmsg_len = sizeof ask;
+  ask.h.nlmsg_type = RTM_NEWLINK;
+  ask.h.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+  ask.link.ifi_index = a.i32(0);
+  ask.limit = {RTA_LENGTH(sizeof ask.bytes), IFLA_GSO_MAX_SIZE};
+  ask.bytes = a.u32(1);
+  if (send(s.fd, &ask, sizeof ask, 0) < 0) return Int(env, -errno);
+  struct { nlmsghdr h; nlmsgerr error; char rest[512]; } answer;
+  for (;;) {
+    ssize_t n = recv(s.fd, &answer, sizeof answer, 0);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Int(env, -errno);
+    return Int(env, answer.h.nlmsg_type == NLMSG_ERROR ? answer.error.error : -EPROTO);
+  }
+}
+
 // netPromiscuous(ifindex) → a descriptor that keeps the interface promiscuous while it is open, or negative errno. A packet
 // socket of protocol 0 receives nothing; its membership (packet(7)) is dropped by the kernel however the process ends.
 napi_value NetPromiscuous(napi_env env, napi_callback_info info) {
@@ -323,6 +346,7 @@ void Init(napi_env env, napi_value exports, EnvState* state) {
   Method(env, exports, "netChannels", NetChannels, state);
   Method(env, exports, "netFeatures", NetFeatures, state);
   Method(env, exports, "netSetFeatures", NetSetFeatures, state);
+  Method(env, exports, "netSegmentLimit", NetSegmentLimit, state);
   Method(env, exports, "netPromiscuous", NetPromiscuous, state);
   Method(env, exports, "netMonitorOpen", NetMonitorOpen, state);
   Method(env, exports, "netMonitorRead", NetMonitorRead, state);

@@ -7,6 +7,11 @@ import type { RingSet } from '../ring.js';
 /** Where frames begin within a buffer: XDP_PACKET_HEADROOM (linux/bpf.h); all kinds of port keep it. */
 export const HEADROOM = 256;
 
+/** The same for ports of frames of up to 64 KiB, of which a buffer of 65,536 bytes has little to spare: 65,471 bytes fit. */
+export const SUPER_HEADROOM = 64;
+/** Bytes of a buffer from which on a pool takes such frames. */
+export const SUPER_CHUNK = 65536;
+
 /** What a driver is given of the switch. */
 export interface PortContext {
   /** What ring addresses are relative to. */
@@ -28,7 +33,7 @@ export interface PortDriver {
   readonly handsOver?: boolean;
   /** Whether eight bytes before a frame hold the driver's time stamp (ns, CLOCK_MONOTONIC). */
   readonly stamped: boolean;
-  /** Whether frames may come with checksums that the sender left to the NIC. */
+  /** Whether frames may come with checksums that the sender left to the NIC. May change between turns. */
   readonly partialChecksums: boolean;
   /** Waited for with poll(2) when the switch is idle. */
   readonly fds: readonly number[];
@@ -45,6 +50,11 @@ export interface PortDriver {
   wakeReceive?(): void;
   /** After tx was published. */
   transmit(): void;
+  /**
+   * Only of ports that take super-frames: segments of up to 64 KiB that are still to be cut, with a header in the buffer (native/src/vnet_header.h).
+   * Told between turns, whenever ports came or went. @param on whether every port takes them, so that they may come
+   */
+  superFrames?(on: boolean): void;
   /** When it will have frames of its own accord: ns, CLOCK_MONOTONIC; Infinity: only when a descriptor says so. */
   readonly due: number;
   /** A replay or generator that has given all it had. */
