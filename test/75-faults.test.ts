@@ -203,6 +203,56 @@ END`)) as number[];
   });
 }
 
+if (has('frames of every length through AF_XDP', 'root', 'ip', 'python3')) {
+  test.serial('frames of every length that a veth takes, to a buffer\'s end, by AF_XDP: at the other host, in the pool and in the export byte for byte', async (t) => {
+    // A buffer has 1,792 bytes: an MTU of 1,774, its header, and room for a VLAN tag, which the four longest have.
+    const network = new Network(), most = 1792, mtu = 1774, untagged = mtu + 14;
+    t.teardown(() => network.delete());
+    for (const host of [network.a, network.b]) host.sh(`ip link set eth0 mtu ${mtu}`);
+    network.middle.sh(`ip link set p0 mtu ${mtu} && ip link set p1 mtu ${mtu}`);
+    const sw = await network.up(['xdp:p0', 'xdp:p1'], ['--pool-size', '32M', '--max-frame', String(most)]);
+    t.teardown(() => sw.kill());
+    const python = `import json, socket, sys, time
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x88b5))
+s.bind(('eth0', 0x88b5))
+head = lambda n: bytes.fromhex('ff' * 6 + '02' * 6 + ('88b5' if n <= ${untagged} else '8100000588b6'))
+frame = lambda n: head(n) + bytes((i * 31 + n) & 255 for i in range(len(head(n)), n))
+`;
+    const there = spawn('ip', ['netns', 'exec', network.b.name, 'python3', '-c', `${python}
+s.setsockopt(socket.SOL_SOCKET, 33, 1 << 23)  # SO_RCVBUFFORCE
+print('ready', flush=True)
+s.settimeout(20)
+got = []
+try:
+    while len(got) < ${untagged - 13}:
+        f = s.recv(4096)
+        got.append(len(f) if f == frame(len(f)) else -1)
+except socket.timeout: pass
+print(json.dumps(got))`], { stdio: ['ignore', 'pipe', 'inherit'] });
+    t.teardown(() => { there.kill('SIGKILL'); });
+    let said = '';
+    there.stdout.on('data', (text) => { said += text; });
+    await once(there.stdout, 'data');
+    network.a.sh(`python3 - <<'END'\n${python}
+for n in range(14, ${most + 1}):
+    s.send(frame(n))
+    if n % 50 == 0: time.sleep(0.01)
+END`);
+    await once(there, 'close');
+    const lengths = (to: number): string => Array.from({ length: to - 13 }, (_, i) => 14 + i).join();
+    t.is((JSON.parse(said.split('\n')[1]) as number[]).join(), lengths(untagged));
+    await sw.stop();
+    const out = join(network.directory, 'out.pcapng');
+    network.framekeep('export', network.pool, '-w', out, '--filter', "'ether proto 0x88b5 or (vlan 5 and ether proto 0x88b6)'");
+    const kept = framesOf(out).map((f) => f.bytes);
+    t.is(kept.map((f) => f.length).join(), lengths(most));
+    for (const f of kept) {
+      const head = Buffer.from('ff'.repeat(6) + '02'.repeat(6) + (f.length <= untagged ? '88b5' : '8100000588b6'), 'hex');
+      t.deepEqual(f, Buffer.concat([head, Buffer.from(Array.from({ length: f.length - head.length }, (_, i) => ((head.length + i) * 31 + f.length) & 255))]));
+    }
+  });
+}
+
 test.serial('a hostile capture on replay: refused with a code, or its good frames and a word; the switch ends in order', (t) => {
   const place = new Place(t), folder = join(CAPTURES, 'malformed');
   let refused = 0, told = 0;
