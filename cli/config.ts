@@ -13,12 +13,12 @@ import type { CommandEntry, OptionEntry } from './table.js';
 import { BadValue, portSpec } from './values.js';
 
 /** @returns the properties the file sets, by their name in the options object. @throws FramekeepError E_CONFIG, E_IO, E_PERMISSION */
-export function readConfig(file: string, entry: CommandEntry): Record<string, unknown> {
+export function readConfig(file: string, entry: Pick<CommandEntry, 'options'>): Record<string, unknown> {
   return parseConfig(readFileSync(file, 'utf8'), file, entry);
 }
 
 /** The same for a text; `file` is for messages and for relative paths. */
-export function parseConfig(source: string, file: string, entry: CommandEntry): Record<string, unknown> {
+export function parseConfig(source: string, file: string, entry: Pick<CommandEntry, 'options'>): Record<string, unknown> {
   let table: Record<string, unknown>;
   try {
     table = parse(source) as Record<string, unknown>;

@@ -75,7 +75,7 @@ function entries(args: readonly ArgumentEntry[], options: readonly OptionEntry[]
     const flags = [...(o.short ? [bold(`-${o.short}`)] : []), bold(`--${o.long}`)].join(', ');
     out.push('.TP', `${flags}${o.value ? ` ${italic(o.placeholder ?? o.value.placeholder)}` : ''}`,
       filled(o.help + (o.many ? '; may be given again' : '') + (shown === undefined ? '' : ` (default: ${shown})`)));
-    if (o.negatable) out.push('.TP', bold(`--no-${o.long}`), 'the opposite');
+    if (o.negatable) out.push('.TP', bold(`--no-${o.long}`), filled(o.negatable));
   }
   return out;
 }

@@ -14,6 +14,13 @@ import { didYouMean } from './suggest.js';
 import { BadValue, PORT_KINDS } from './values.js';
 import type { Value } from './values.js';
 
+/** What a newcomer does, from nothing to a capture. */
+const FIRST_STEPS = [
+  ['framekeep doctor', 'what can be done on this machine?'], ['framekeep demo', 'a switch between real captures; needs no privilege and no interface'],
+  ['framekeep up xdp:eth1 xdp:eth2', 'switch two interfaces, keep every frame'], ['framekeep top', 'watch it, in another terminal'],
+  ['framekeep export /dev/shm/framekeep-sw0.pool -w kept.pcapng', 'what it kept, for Wireshark; also after a crash'],
+].map(([line, what]) => `  ${line}\n      ${what}`).join('\n');
+
 export type Parsed =
   /** Something to print: help and version with exit code 0, help with 2 where no command was given. */
   | { text: string; exitCode: number }
@@ -31,15 +38,15 @@ export function parse(argv: readonly string[], version: string, base: string): P
     .description('A learning Ethernet switch that keeps the frames you choose.')
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print help; framekeep COMMAND --help says more')
-    .helpCommand('help [COMMAND]', 'the same')
+    .addHelpCommand(new Command('help').argument('[COMMAND]').description('the same').helpOption(false).helpGroup('The shell:'))
     .usage('COMMAND [options]')
-    .addHelpText('after', `\nExit codes: ${EXIT_HELP}.\nNO_COLOR turns colours off.`);
+    .addHelpText('after', `\nExamples:\n${FIRST_STEPS}\n\nExit codes: ${EXIT_HELP}.\nNO_COLOR turns colours off.`);
   for (const entry of COMMANDS) {
-    const command = describe(quiet(program.command(entry.name), (text) => { shown += text; }), entry, base);
+    const command = describe(quiet(program.command(entry.name), (text) => { shown += text; }), entry, base).helpGroup(entry.group);
     for (const verb of entry.verbs ?? []) {
       // The command's options stand before or after the verb: commander looks for them in the whole line.
       const sub = describe(quiet(command.command(verb.name, { isDefault: verb === entry.verbs![0] }), (text) => { shown += text; }), verb, base, []);
-      const whole: CommandEntry = { ...verb, name: entry.name, options: [...entry.options, ...verb.options] };
+      const whole: Described = { ...verb, name: entry.name, options: [...entry.options, ...verb.options] };
       sub.configureHelp({ showGlobalOptions: true }).action((...args: unknown[]) => {
         result = { command: entry.name, options: { ...collect(whole, args.slice(0, verb.arguments.length), sub.optsWithGlobals()), verb: verb.name } };
       });
@@ -80,7 +87,7 @@ function usage(what: string, argv: readonly string[]): FramekeepError {
   return new FramekeepError('E_USAGE', what, `see: framekeep ${named ? `${named.name} ` : ''}--help`);
 }
 
-function describe(command: Command, entry: CommandEntry, base: string, common = COMMON): Command {
+function describe(command: Command, entry: Described, base: string, common = COMMON): Command {
   command.summary(entry.summary).description(entry.description).helpOption('-h, --help', 'print this');
   for (const a of entry.arguments) {
     const argument = new Argument(a.optional ? `[${a.name}${a.many ? '...' : ''}]` : `<${a.name}${a.many ? '...' : ''}>`, a.help);
@@ -96,7 +103,7 @@ function describe(command: Command, entry: CommandEntry, base: string, common = 
   return command.addHelpText('after', `\nExamples:\n${examples}\n${unset}\nExit codes: ${EXIT_HELP}.`);
 }
 
-function addOption(command: Command, o: OptionEntry, entry: CommandEntry, base: string): void {
+function addOption(command: Command, o: OptionEntry, entry: Described, base: string): void {
   const dashes = (o.short ? `-${o.short}, ` : '') + `--${o.long}`;
   const { value } = o;
   const shown = o.shown ?? (value && o.fallback !== undefined ? String(o.fallback) : undefined);
@@ -113,9 +120,12 @@ function addOption(command: Command, o: OptionEntry, entry: CommandEntry, base: 
   }
   command.addOption(option);
   // With both defined commander leaves the option undefined until one is given.
-  if (o.negatable) command.addOption(withGroup(new Option(`--no-${o.long}`, 'the opposite'), o.group));
+  if (o.negatable !== undefined) command.addOption(withGroup(new Option(`--no-${o.long}`, o.negatable), o.group));
   else if (!value && entry.configured && !o.commandLineOnly) command.addOption(new Option(`--no-${o.long}`).hideHelp());
 }
+
+/** A command or a verb. */
+type Described = Omit<CommandEntry, 'group' | 'verbs'>;
 
 interface Boxed { value: unknown }
 
@@ -133,10 +143,10 @@ function read(value: Value<unknown>, text: string, where: string, base: string):
 }
 
 /** Defaults, then the configuration file, then the command line. */
-function collect(entry: CommandEntry, words: readonly unknown[], given: Record<string, unknown>): Record<string, unknown> {
+function collect(entry: Described, words: readonly unknown[], given: Record<string, unknown>): Record<string, unknown> {
   const options: Record<string, unknown> = {};
   const all = [...entry.options, ...COMMON];
-  for (const o of all) options[keyOf(o)] = o.many ? [] : o.value || o.negatable ? o.fallback : false;
+  for (const o of all) options[keyOf(o)] = o.many ? [] : o.value || o.negatable !== undefined ? o.fallback : false;
   for (const a of entry.arguments) options[a.key] ??= a.many ? [] : undefined;
 
   const file = (given['config'] as Boxed | undefined)?.value as string | undefined;

@@ -41,7 +41,7 @@ function shapeOf(path: string, summary: string, command: CommandEntry, options: 
 
 function optionShapes(o: OptionEntry, command: CommandEntry): ShapeOption[] {
   const flags = [...(o.short === undefined ? [] : [`-${o.short}`]), `--${o.long}`], shape = { flags, help: o.help, kind: o.value && kindOf(o.value, o) };
-  const off = o.negatable || (!o.value && command.configured && !o.commandLineOnly);
+  const off = o.negatable !== undefined || (!o.value && command.configured && !o.commandLineOnly);
   return off ? [shape, { flags: [`--no-${o.long}`], help: `not: ${o.help}`, kind: undefined }] : [shape];
 }
 

@@ -22,8 +22,8 @@ export interface OptionEntry {
   key?: string;
   /** May be given several times; the property is an array. */
   many?: true;
-  /** A flag that `--no-…` turns off; unset is undefined. */
-  negatable?: true;
+  /** A flag that `--no-…` turns off, and what that says in help; unset is undefined. */
+  negatable?: string;
   required?: true;
   /** Value when it is not given; flags and `many` need none. */
   fallback?: unknown;
@@ -53,16 +53,19 @@ export interface ArgumentEntry {
 export interface CommandEntry {
   name: string;
   summary: string;
+  /** A line that begins with blanks stands as it is. */
   description: string;
   arguments: readonly ArgumentEntry[];
   options: readonly OptionEntry[];
   examples: readonly (readonly [line: string, what: string])[];
+  /** Heading in the list of commands. */
+  group: string;
   /** Takes --config FILE. */
   configured?: true;
   /** `framekeep ports add …`: what it does, in words of its own; the first when none is said. The command's own options are all the verbs'. */
   verbs?: readonly VerbEntry[];
 }
-export type VerbEntry = Omit<CommandEntry, 'configured' | 'verbs'>;
+export type VerbEntry = Omit<CommandEntry, 'configured' | 'group' | 'verbs'>;
 
 /** Options of every subcommand. */
 export const COMMON: readonly OptionEntry[] = [
@@ -80,17 +83,19 @@ const QUIET: OptionEntry = { long: 'quiet', short: 'q', help: 'no progress on st
 export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'up',
+    group: 'Running a switch:',
     summary: 'run a switch',
     description: 'Switches frames between its ports and keeps the selected ones in a pool, until it is interrupted.\n'
       + 'A port is kind:name[,option=value...]:\n'
-      + v.PORT_KINDS.map((k) => `  ${`${k.kind}:`.padEnd(8)} ${k.help}`).join('\n'),
+      + v.PORT_KINDS.map((k) => `  ${`${k.kind}:`.padEnd(8)} ${k.help}${k.options.length === 0 ? '' : `\n${' '.repeat(11)}options: ${k.options.join(', ')}`}`).join('\n')
+      + '\n  each:    as=NAME, what it is called in counters, pool and captures',
     configured: true,
     arguments: [{ name: 'PORT', key: 'ports', value: v.port, optional: true, many: true, help: 'kind:name[,option=value...]' }],
     options: [
       { long: 'port', short: 'p', value: v.port, key: 'ports', many: true, help: 'the same as an argument' },
       { long: 'name', value: v.switchName, fallback: 'sw0', help: 'the name of the switch' },
       { long: 'config', short: 'c', value: v.path, placeholder: 'FILE', help: 'read a TOML file; what the command line says wins', commandLineOnly: true },
-      { long: 'pool', value: v.path, shown: '/dev/shm/framekeep-NAME.pool', group: 'The pool:', help: 'file or device that keeps the frames; made if it does not exist' },
+      { long: 'pool', value: v.path, shown: '/dev/shm/framekeep-NAME.pool, -NAME-UID.pool of an ordinary user', group: 'The pool:', help: 'file or device that keeps the frames; made if it does not exist' },
       POOL_SIZE,
       CHUNK,
       { long: 'durability', value: v.durability, group: 'The pool:', shown: 'what the medium gives', help: 'force what the pool must survive: power, kernel or process' },
@@ -125,18 +130,19 @@ export const COMMANDS: readonly CommandEntry[] = [
     ],
   },
   ...CONTROL_COMMANDS,
-  ...MEASURE_COMMANDS,
   {
     name: 'top',
+    group: 'A switch that runs:',
     summary: 'watch a switch on the whole screen',
     description: 'Shows ports, pool, talkers, protocols, forwarding table and events of a running switch, or what one that ended left behind.\n'
       + 'It reads what the switch writes anyway, and does not slow it. ? lists the keys; docs/dashboard.md has pictures.',
-    arguments: [{ name: 'NAME', key: 'name', value: v.switchName, optional: true, completes: 'switch', help: 'of the switch (default: the one that runs, else the one that ran last)' }],
+    arguments: [{ name: 'NAME', key: 'name', value: v.switchName, optional: true, completes: 'switch', help: 'which switch (default: the one that runs, else the one that ran last)' }],
     options: [],
-    examples: [['framekeep top sw0', 'while framekeep up runs in another terminal']],
+    examples: [['framekeep top', 'while framekeep up runs in another terminal'], ['framekeep top lab', 'one of several']],
   },
   {
     name: 'inspect',
+    group: 'What was kept:',
     summary: 'say what a pool holds and what happened to it',
     description: 'Reads a pool, of a living, stopped or crashed switch, and reports its boots, ports, frames, gaps and torn records.\nNothing is changed.',
     arguments: [POOL],
@@ -148,6 +154,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'verify',
+    group: 'What was kept:',
     summary: 'check a pool, record by record',
     description: 'Reads every record and every kept frame. Exit code 0: nothing is damaged; 1: something is.',
     arguments: [POOL],
@@ -156,6 +163,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'export',
+    group: 'What was kept:',
     summary: 'write kept frames as pcapng or pcap',
     description: 'Writes what a pool holds, also while a switch is keeping frames in it. The switch is not slowed.\n'
       + 'TIME is 2025-11-21T03:04:05.123456789Z, seconds since 1970, or -10s: before the newest frame.',
@@ -164,15 +172,15 @@ export const COMMANDS: readonly CommandEntry[] = [
       { long: 'write', short: 'w', value: v.output, required: true, help: 'file to write; - is standard output' },
       { long: 'format', value: v.oneOf('FORMAT', ['pcapng', 'pcap']), shown: 'by the name: .pcap or pcapng', help: 'pcapng, or pcap with nanoseconds' },
       { long: 'filter', short: 'f', value: v.text, placeholder: 'EXPR', fallback: '', shown: 'all', group: 'Which frames:', help: 'frames that this pcap-filter(7) expression selects' },
-      { long: 'from', value: v.moment, group: 'Which frames:', help: 'not older than' },
-      { long: 'to', value: v.moment, group: 'Which frames:', help: 'not newer than' },
+      { long: 'from', value: v.moment, group: 'Which frames:', help: 'none older than this' },
+      { long: 'to', value: v.moment, group: 'Which frames:', help: 'none newer than this' },
       { long: 'port', value: v.text, placeholder: 'NAME', key: 'ports', many: true, group: 'Which frames:', help: 'received by this port' },
       { long: 'boot', value: v.boot, group: 'Which frames:', shown: 'all', help: 'of one run of the switch: its number, or last' },
       { long: 'last', value: v.integer('N', 1, Number.MAX_SAFE_INTEGER), group: 'Which frames:', help: 'the newest N of those' },
       { long: 'follow', short: 'F', group: 'Which frames:', help: 'go on with what is kept from now on, until interrupted' },
       { long: 'count', short: 'n', value: v.integer('N', 1, Number.MAX_SAFE_INTEGER), shown: 'no end', group: 'Which frames:', help: 'stop after so many frames' },
       { long: 'snap', value: v.integer('BYTES', 0, 65535), fallback: 0, shown: 'all', help: 'write at most so many bytes of a frame' },
-      { long: 'progress', negatable: true, help: 'show a progress bar, or never (default: on a terminal, if it takes long)' },
+      { long: 'progress', negatable: 'show none', help: 'show a progress bar (default: on a terminal, if it takes long)' },
     ],
     examples: [
       ['framekeep export lab.pool -w lab.pcapng', 'all of it'],
@@ -182,6 +190,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'create',
+    group: 'What was kept:',
     summary: 'make an empty pool',
     description: 'Makes a pool of its own geometry. `framekeep up` makes one by itself where the defaults do.',
     arguments: [POOL],
@@ -196,6 +205,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'doctor',
+    group: 'Running a switch:',
     summary: 'say what this machine can do',
     description: 'Looks at the kernel, the processor, privileges, interfaces, media, limits and programs; changes nothing.\nEvery "no" says what to do about it.',
     arguments: [{ name: 'PATH', key: 'paths', value: v.path, optional: true, many: true, help: 'where a pool might live' }],
@@ -204,21 +214,23 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'demo',
+    group: 'Running a switch:',
     summary: 'switch captures between replay ports (npm start)',
     description: 'Replays captures, one port each, through a switch that keeps what --keep selects; no privilege, no interface.\n'
       + 'On a terminal it goes round until interrupted, otherwise it ends after one pass.',
     arguments: [{ name: 'CAPTURE', key: 'captures', value: v.path, optional: true, many: true, help: 'pcap or pcapng files (default: captures/)' }],
     options: [
       { long: 'speed', value: v.factor, fallback: 1, help: 'factor on the recorded pace; 0: as fast as it goes' },
-      { long: 'pool', value: v.path, shown: '/dev/shm/framekeep-demo.pool', group: 'The pool:', help: 'file that keeps the frames' },
+      { long: 'pool', value: v.path, shown: '/dev/shm/framekeep-demo.pool, -demo-UID.pool of an ordinary user', group: 'The pool:', help: 'file that keeps the frames' },
       { ...POOL_SIZE, fallback: 64 * 1024 ** 2, shown: '64M' },
       KEEP,
-      { long: 'once', negatable: true, help: 'end after one pass, or go round' },
+      { long: 'once', negatable: 'go round until interrupted', help: 'end after one pass (default: unless on a terminal)' },
       QUIET,
     ],
     examples: [['npm start -- --speed 10 --keep tcp', 'ten times as fast, keep TCP']],
   },
   ...WIRESHARK_COMMANDS,
+  ...MEASURE_COMMANDS,
   ...SHELL_COMMANDS,
 ];
 

@@ -13,6 +13,7 @@ const ON_OFF = v.oneOf('on|off', ['on', 'off']);
 export const SHELL_COMMANDS: readonly CommandEntry[] = [
   {
     name: 'completion',
+    group: 'The shell:',
     summary: 'write a completion script for bash, zsh or fish',
     description: 'Writes a script that completes commands, verbs, options, values, files, names of running switches and their ports.\n'
       + 'The scripts ask it for switches and ports themselves.',
@@ -26,6 +27,7 @@ export const SHELL_COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'man',
+    group: 'The shell:',
     summary: 'write the manual page',
     description: 'Writes the manual page in roff, man(7).',
     arguments: [],
@@ -37,8 +39,9 @@ export const SHELL_COMMANDS: readonly CommandEntry[] = [
 export const CONTROL_COMMANDS: readonly CommandEntry[] = [
   {
     name: 'status',
+    group: 'A switch that runs:',
     summary: 'say what a running switch does',
-    description: 'The switch, its pool, what it keeps, its ports.',
+    description: 'Says what runs: the switch, its pool, what it keeps, its ports.',
     arguments: [NAME_ARGUMENT],
     options: [NAME],
     examples: [
@@ -48,6 +51,7 @@ export const CONTROL_COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'ports',
+    group: 'A switch that runs:',
     summary: 'list, add, remove and set ports of a running switch',
     description: 'Ports come and go while the others go on.',
     arguments: [],
@@ -78,6 +82,7 @@ export const CONTROL_COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'fdb',
+    group: 'A switch that runs:',
     summary: 'show and change the forwarding table of a running switch',
     description: 'The table says behind which port a station is. Entries are learned and age; static ones neither age nor move.',
     arguments: [],
@@ -102,6 +107,7 @@ export const CONTROL_COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'keep',
+    group: 'A switch that runs:',
     summary: 'show and change what a running switch keeps',
     description: 'What is kept changes with the next burst of frames; what the pool holds is not touched.',
     arguments: [],
@@ -128,14 +134,15 @@ export const CONTROL_COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'stats',
+    group: 'A switch that runs:',
     summary: 'show the counters of a running switch',
-    description: 'Frames, bytes, drops by reason and what was kept, for each port. With --watch: again and again, with rates.\n'
+    description: 'Shows frames, bytes, drops by reason and what was kept, for each port. With --watch: again and again, with rates.\n'
       + 'Counters are read from shared memory; with --json each look is one line.',
     arguments: [NAME_ARGUMENT],
     options: [
       NAME,
-      { long: 'watch', short: 'w', help: 'until interrupted' },
-      { long: 'every', value: v.seconds, fallback: 1, help: 'between two looks' },
+      { long: 'watch', short: 'w', help: 'again and again, with rates, until interrupted' },
+      { long: 'every', value: v.seconds, fallback: 1, help: 'with --watch: look this often' },
     ],
     examples: [
       ['framekeep stats --watch', 'rates, once a second'],
@@ -144,8 +151,9 @@ export const CONTROL_COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'stop',
+    group: 'A switch that runs:',
     summary: 'stop a running switch',
-    description: 'Sends what is in flight, commits what is kept, leaves interfaces as they were found; returns when that is done.',
+    description: 'Ends a switch in order: sends what is in flight, commits what is kept, leaves interfaces as they were found; returns when that is done.',
     arguments: [NAME_ARGUMENT],
     options: [NAME],
     examples: [['framekeep stop lab', 'in order, as Ctrl-C would']],

@@ -11,10 +11,12 @@ const FORCE: OptionEntry = { long: 'force', help: 'take an interface that carrie
 export const MEASURE_COMMANDS: readonly CommandEntry[] = [
   {
     name: 'gen',
+    group: 'Measuring:',
     summary: 'send numbered frames out of a port',
     description: 'Sends frames that carry a number, a time and a stream (EtherType 0x88B5), for sink to count; or the frames of a capture.\n'
-      + 'Out of a network interface (xdp:) the kernel makes them itself, as many as the interface takes; a veth takes them\n'
-      + 'only if its other end has an XDP program, or GRO on. Otherwise, and with --through port, the port sends them.',
+      + 'Out of a network interface (xdp:) the kernel makes them itself, as many as the interface takes; a veth takes them '
+      + 'only if its other end has an XDP program, or GRO on.\n'
+      + 'Otherwise, and with --through port, the port sends them.',
     arguments: [PORT],
     options: [
       { long: 'rate', short: 'r', value: v.rate, fallback: 1000, help: 'frames a second, with k or M; 0: as many as go' },
@@ -25,7 +27,7 @@ export const MEASURE_COMMANDS: readonly CommandEntry[] = [
       { long: 'sources', value: v.integer('N', 1, 2 ** 24), fallback: 1, group: 'What is sent:', help: 'how many, counting up' },
       { long: 'destination', value: v.mac, fallback: '02:00:00:00:00:02', group: 'What is sent:', help: 'the first destination address' },
       { long: 'destinations', value: v.integer('N', 1, 2 ** 24), fallback: 1, group: 'What is sent:', help: 'how many, counting up' },
-      { long: 'through', value: v.oneOf('HOW', ['kernel', 'port']), shown: 'kernel, for xdp ports that can', help: 'who makes the frames' },
+      { long: 'through', value: v.oneOf('HOW', ['kernel', 'port']), shown: 'kernel, for xdp ports that can', help: 'who makes the frames: kernel or port' },
       FORCE, QUIET,
     ],
     examples: [
@@ -35,9 +37,10 @@ export const MEASURE_COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'sink',
+    group: 'Measuring:',
     summary: 'count the frames that come in at a port',
-    description: 'Counts frames and bytes; of numbered ones (gen) also what was lost, came twice or out of order, and how long it took,\n'
-      + 'if both ends are on one machine. Ends when interrupted, or as told.',
+    description: 'Counts frames and bytes; of numbered ones (gen) also what was lost, came twice or out of order, and how long it took, '
+      + 'if both ends are on one machine.\nEnds when interrupted, or as told.',
     arguments: [PORT],
     options: [
       COUNT, DURATION,

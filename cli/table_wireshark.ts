@@ -11,6 +11,7 @@ const WHERE: readonly OptionEntry[] = [
 export const WIRESHARK_COMMANDS: readonly CommandEntry[] = [
   {
     name: 'wireshark',
+    group: 'What was kept:',
     summary: 'capture in Wireshark with one click',
     description: 'Puts a small program where Wireshark and tshark look for capture interfaces: they then list every running switch and every pool.',
     arguments: [],
@@ -33,6 +34,7 @@ export const WIRESHARK_COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'extcap',
+    group: 'What was kept:',
     summary: 'what Wireshark calls (extcap); lists what it would see',
     description: 'Wireshark and tshark call this program by themselves, with options of theirs (--extcap-interfaces, --capture, ...).\nBy hand it lists what they would see.',
     arguments: [],

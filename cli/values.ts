@@ -222,6 +222,8 @@ export interface PortKind {
   kind: string;
   /** One line for help. */
   help: string;
+  /** What may follow its name, beside `as`. */
+  options: readonly string[];
   /** The name is a file's path. */
   file?: true;
   /** The name may be left out, and is then the kind's. */
@@ -231,13 +233,13 @@ export interface PortKind {
 }
 
 export const PORT_KINDS: readonly PortKind[] = [
-  { kind: 'xdp', help: 'a network interface, through AF_XDP: zero-copy, copy or generic mode', exclusive: true },
-  { kind: 'tap', help: 'a tap device, made if it does not exist', exclusive: true },
-  { kind: 'cap', help: 'a network interface, through libpcap', exclusive: true },
-  { kind: 'pipe', help: 'another process, through shared memory', exclusive: true },
-  { kind: 'replay', help: 'a pcap or pcapng file, sent at its recorded pace', file: true },
-  { kind: 'gen', help: 'generated frames, for measuring', nameless: true },
-  { kind: 'sink', help: 'counts and drops what it is sent', nameless: true },
+  { kind: 'xdp', help: 'a network interface, through AF_XDP: zero-copy, copy or generic mode', options: ['queues', 'mode', 'ring', 'csum', 'offloads'], exclusive: true },
+  { kind: 'tap', help: 'a tap device, made if it does not exist', options: ['vnet-hdr'], exclusive: true },
+  { kind: 'cap', help: 'a network interface, through libpcap', options: [], exclusive: true },
+  { kind: 'pipe', help: 'another process, through shared memory', options: [], exclusive: true },
+  { kind: 'replay', help: 'a pcap or pcapng file, sent at its recorded pace', options: ['speed', 'filter', 'loop', 'count'], file: true },
+  { kind: 'gen', help: 'generated frames, for measuring', options: ['rate', 'size', 'count', 'macs', 'dst', 'src'], nameless: true },
+  { kind: 'sink', help: 'counts and drops what it is sent', options: [], nameless: true },
 ];
 
 /** `kind:name[,option[=value]…]`; a value with commas may be quoted, as in `filter="tcp,udp"`. */

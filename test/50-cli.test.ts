@@ -11,6 +11,7 @@ import type { UpOptions, ExportOptions, CreateOptions, DemoOptions } from '../cl
 import { parse } from '../cli/parse.js';
 import { nearest } from '../cli/suggest.js';
 import { COMMANDS, COMMON, keyOf } from '../cli/table.js';
+import { PORT_KINDS } from '../cli/values.js';
 import { FramekeepError } from '../native/error.js';
 /** What tells a user's default pools from root's. */
 const OWN = process.getuid?.() === 0 ? '' : `-${process.getuid?.()}`;
@@ -51,6 +52,18 @@ test('--help names every subcommand and the exit codes, on standard output', (t)
   t.is(stderr, '');
   for (const command of COMMANDS) t.regex(stdout, new RegExp(`^  ${command.name} `, 'm'));
   for (const code of ['0 done', '1 it failed', '2 wrong usage', '77 a privilege', '130 interrupted']) t.true(stdout.includes(code), code);
+});
+
+test('the options of a port, by kind, are those that its driver reads: in help and in the README', (t) => {
+  const readme = readFileSync(join(root, 'README.md'), 'utf8'), help = parse(['up', '--help'], '0', '/') as { text: string };
+  for (const { kind, options } of PORT_KINDS) {
+    const driver = join(root, 'switch', 'ports', `${kind}.ts`);
+    const read = !existsSync(driver) ? [] : [...readFileSync(driver, 'utf8').matchAll(/options\.(?:number|text|flag|oneOf)\('([a-z-]+)'/g)].map((m) => m[1]!);
+    t.deepEqual([...options].sort(), read.sort(), kind);
+    const row = new RegExp(`^\\| \`${kind}:[^|]*\\|.*\\| ([^|]*)\\|$`, 'm').exec(readme)?.[1] ?? 'no row';
+    t.deepEqual([...row.matchAll(/`([a-z-]+)`/g)].map((m) => m[1]), [...options], `README: ${row}`);
+    t.regex(help.text, new RegExp(`^  ${kind}: .*${options.length === 0 ? '' : `\\n +options: ${options.join(', ')}`}$`, 'm'));
+  }
 });
 
 test('every subcommand has help with all its options and an example that it accepts', (t) => {

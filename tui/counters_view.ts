@@ -69,7 +69,7 @@ export class CountersView {
 
 function poolLine(s: CountersSnapshot): string {
   const g = s.global, { frames, slots } = windowOf(s), fill = slots > 0 ? Math.floor(frames / slots * 100) : 0;
-  return `pool ${s.pool}: ${count(g.committed)} frames (${bytesText(g.keptBytes)}) kept in this run, window ${fill} % of ${count(g.slots)}${g.frozen > 0 ? ', frozen' : ''}; ${count(g.fdbEntries)} addresses known`;
+  return `pool ${s.pool}: ${count(g.committed)} frames (${bytesText(g.keptBytes)}) kept in this run, window ${fill} % of ${count(g.slots)}${g.frozen > 0 ? ', frozen' : ''}; ${count(g.fdbEntries)} ${g.fdbEntries === 1 ? 'address' : 'addresses'} known`;
 }
 
 /** One line for a log file. */
