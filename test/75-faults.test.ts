@@ -336,6 +336,11 @@ __attribute__((constructor)) static void begin(void) {
 int clock_gettime(clockid_t id, struct timespec *t) {
   int r = real(id, t);
   if (id == CLOCK_REALTIME && offset && offset != MAP_FAILED) t->tv_sec += *offset;
+  static __thread int readings;
+  if (id == CLOCK_REALTIME && getenv("PLANTED_PAUSE") && ++readings % 40 == 0) {
+    struct timespec pause = { 0, 3000000 };
+    nanosleep(&pause, 0);
+  }
   return r;
 }
 int gettimeofday(struct timeval *t, void *zone) {
@@ -345,6 +350,22 @@ int gettimeofday(struct timeval *t, void *zone) {
 `;
 
 if (has('a clock that is set', 'cc')) {
+  test.serial('a thread that loses its CPU between two readings of the clocks: no frame is stamped earlier than the ones before it', async (t) => {
+    const place = new Place(t), library = join(place.directory, 'clock.so'), offset = join(place.directory, 'offset');
+    writeFileSync(`${library}.c`, CLOCK);
+    execFileSync('cc', ['-shared', '-fPIC', '-O1', '-o', library, `${library}.c`, '-ldl']);
+    writeFileSync(offset, Buffer.alloc(4096));
+    const preload = { LD_PRELOAD: [library, process.env['LD_PRELOAD']].filter(Boolean).join(' '), PLANTED_CLOCK: offset, PLANTED_PAUSE: '1' };
+    const { child } = await place.start(['up', 'gen:g,rate=2000', 'sink:s', '--pool', place.pool, '--pool-size', '32M'], preload);
+    await after(1000);
+    t.is(await end(child, 'SIGTERM'), 0);
+    const out = join(place.directory, 'out.pcapng');
+    t.is(place.run('export', place.pool, '-w', out).status, 0);
+    const frames = framesOf(out), back = frames.filter(({ ns }, i) => i > 0 && ns < frames[i - 1].ns);
+    t.true(frames.length > 500, `${frames.length} frames`);
+    t.is(back.length, 0, `${back.length} of ${frames.length} frames go back in time`);
+  });
+
   test.serial('the clock is set back an hour and forward a day in mid-traffic: order, pool, export and the next run are as ever, and the report says so', async (t) => {
     const place = new Place(t), library = join(place.directory, 'clock.so'), offset = join(place.directory, 'offset'), HOUR = 3600n * 10n ** 9n;
     writeFileSync(`${library}.c`, CLOCK);

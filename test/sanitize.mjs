@@ -15,7 +15,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 // All that calls native code without starting programs that do not bear a preloaded runtime (tshark and iperf3 hang under it).
-const FILES = ['10-checksum', '10-format', '10-netif', '10-tap', '10-xdp', '20-', '25-report', '30-', '35-', '36-', '40-'];
+const FILES = ['10-checksum', '10-format', '10-gather', '10-netif', '10-tap', '10-xdp', '20-', '25-report', '27-mutants', '30-', '35-', '36-', '40-', '41-', '45-', '53-'];
 const wanted = process.argv.slice(2);
 
 const step = (program, args) => {
@@ -29,7 +29,7 @@ const cxx = process.env.CXX ?? 'c++';
 const runtime = ['libasan.so', 'libubsan.so'].map((name) => spawnSync(cxx, [`-print-file-name=${name}`], { encoding: 'utf8' }).stdout.trim());
 const logs = mkdtempSync(join(tmpdir(), 'framekeep-sanitize-'));
 const env = {
-  ...process.env, LD_PRELOAD: runtime.join(' '), FRAMEKEEP_ADDON: join(root, 'build', 'framekeep-asan.node'),
+  FRAMEKEEP_MUTANTS: '2000', ...process.env, LD_PRELOAD: runtime.join(' '), FRAMEKEEP_ADDON: join(root, 'build', 'framekeep-asan.node'),
   ASAN_OPTIONS: `detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1:exitcode=99:log_path=${join(logs, 'asan')}`,
   // A leak is told in the log; most processes that a test starts are not ours, and some have leaks of their own.
   LSAN_OPTIONS: 'exitcode=0:max_leaks=50',

@@ -29,12 +29,27 @@ enum Counter { kNextSequence, kRecords, kLines, kFences, kBytes, kCounters };
 
 uint64_t Now(clockid_t id) { timespec t; clock_gettime(id, &t); return uint64_t(t.tv_sec) * 1000000000u + uint64_t(t.tv_nsec); }
 
+// Wall clock less monotonic clock. A thread that loses its CPU between the readings would be wrong by as long: the wall clock is read
+// between two of the other, and of some tries the closest counts. *span: what it can be wrong by, twice.
+int64_t WallOffset(int64_t* span) {
+  int64_t offset = 0;
+  *span = INT64_MAX;
+  for (int tries = 0; tries < 8 && *span > 500; tries++) {
+    const uint64_t before = Now(CLOCK_MONOTONIC), wall = Now(CLOCK_REALTIME);
+    const int64_t took = int64_t(Now(CLOCK_MONOTONIC) - before);
+    if (took < *span) { *span = took; offset = int64_t(wall - before) - took / 2; }
+  }
+  return offset;
+}
+
 // Keeps wall_offset unless the clocks have drifted by more than 1 us: two readings differ by some 30 ns even when nothing
 // moved, and times of one boot should not go backwards for that.
 void FollowWallClock(LogContext& log) {
-  int64_t offset = int64_t(Now(CLOCK_REALTIME)) - int64_t(Now(CLOCK_MONOTONIC));
-  int64_t drift = offset - log.wall_offset;
-  if (drift > 1000 || drift < -1000) log.wall_offset = offset;
+  const auto moved = [&log](int64_t offset, int64_t by) { return offset - log.wall_offset > by || log.wall_offset - offset > by; };
+  if (!moved(int64_t(Now(CLOCK_REALTIME)) - int64_t(Now(CLOCK_MONOTONIC)), 1000)) return;
+  int64_t span;
+  const int64_t offset = WallOffset(&span);
+  if (moved(offset, 1000 + span / 2)) log.wall_offset = offset;
 }
 
 // msync of the pages that [from, to) touches.
@@ -154,7 +169,8 @@ napi_value LogOpen(napi_env env, napi_callback_info info) {
   log->generation = uint64_t(o[7]) / log->slots; log->slot = uint32_t(uint64_t(o[7]) % log->slots);
   log->hardware_crc = CpuHasCrc32c();
   log->seed = log->hardware_crc ? Crc32cBytes<HardwareCrc>(~0u, seed, seed_bytes) : Crc32cBytes<TableCrc>(~0u, seed, seed_bytes);
-  log->wall_offset = int64_t(Now(CLOCK_REALTIME)) - int64_t(Now(CLOCK_MONOTONIC));
+  int64_t span;
+  log->wall_offset = WallOffset(&span);
   size_t entries = size_t(log->max_batch) * sizeof(KeepEntry), evicted = (size_t(log->max_batch) * 4 + 63) & ~size_t(63);
   size_t slots = (size_t(log->slots) * 4 + 63) & ~size_t(63), counters = 64;
   log->memory_bytes = entries + evicted + slots + counters;
