@@ -31,6 +31,7 @@ if (major < 20 || (major === 20 && minor < 19)) {
     process.exitCode = await extcap(rest);
   } else {
     buildAgain();
+    if (command === 'up' || command === 'demo') (await import(new URL('../switch/warm.js', compiled).href)).warmThread();  // loads beside what follows
     const { main } = await import(compiled.href);
     process.exitCode = await main(process.argv.slice(2));
   }

@@ -3,7 +3,8 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import { FramekeepError, mapFile, pinThread } from '../native/index.js';
-import { Pool, recoverLane } from '../logger/index.js';
+import { Pool } from '../logger/pool.js';
+import { recoverLane } from '../logger/recover.js';
 import { loadLogic } from './lookup/load.js';
 import type { SwitchLogic } from './lookup/logic.js';
 import type { PortFacts, Request, ThreadOptions } from './messages.js';

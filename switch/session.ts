@@ -5,7 +5,10 @@
 import type { MessagePort } from 'node:worker_threads';
 import { receiveMessageOnPort } from 'node:worker_threads';
 import { eventClear, POLLERR, POLLHUP, POLLIN, POLLNVAL, pollWait, populate, type FramekeepError, type Mapping } from '../native/index.js';
-import { Log, unreferenced, type LaneGeometry, type LaneRecovery, type Pool } from '../logger/index.js';
+import type { LaneGeometry } from '../logger/format.js';
+import { Log, unreferenced } from '../logger/log.js';
+import type { Pool } from '../logger/pool.js';
+import type { LaneRecovery } from '../logger/recover.js';
 import { toJavaScript } from '../logger/filter/index.js';
 import { Buffers } from './buffers.js';
 import { Counters, GLOBAL, PORT } from './counters.js';
@@ -235,7 +238,8 @@ export abstract class Session {
       Atomics.store(bells.asleep, worker, 1);
       if (plane.hasInlet() || this.gate.isClosed) timeout = 0;
     }
-    const ready = pollWait(this.pollFds, this.pollFds.length >>> 1, timeout);
+    // What waits in a port's ring while no frame is taken would not let it sleep.
+    const ready = pollWait(this.pollFds, plane.held ? 1 + this.watched().length : this.pollFds.length >>> 1, timeout);
     Atomics.store(bells.asleep, worker, 0);
     if (ready <= 0) return;
     for (let i = 0; i < this.pollFds.length; i += 2) {

@@ -1,7 +1,8 @@
 /** A data-plane thread as the control thread has it: asked, heard, and waited for. */
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { eventSignal, FramekeepError } from '../native/index.js';
 import type { Answer, Found, Request, SwitchEvent, ThreadOptions, WireError } from './messages.js';
+import { takeThread } from './warm.js';
 
 interface Pending { resolve(value: unknown): void; reject(error: Error): void }
 
@@ -28,9 +29,11 @@ export class PlaneWorker {
 
   /** @returns once it stands; worker 0 with what it found. @throws FramekeepError; nothing is left behind then */
   static async start(options: Omit<ThreadOptions, 'waiting'>, heard: Heard): Promise<{ worker: PlaneWorker; found: Found | undefined }> {
-    const waiting = new SharedArrayBuffer(4);
-    const thread = new Worker(new URL('./thread.js', import.meta.url), { workerData: { ...options, waiting } satisfies ThreadOptions });
+    const { thread, waiting } = takeThread(), count = new Int32Array(waiting);
     try {
+      thread.postMessage(options);
+      Atomics.add(count, 0, 1);
+      Atomics.notify(count, 0);
       const found = await new Promise<Found | undefined>((resolve, reject) => {
         thread.once('message', (m: Answer) => {
           if (m.type === 'started') resolve(m.found);
@@ -40,7 +43,7 @@ export class PlaneWorker {
         thread.once('error', reject);
         thread.once('exit', () => reject(new FramekeepError('E_INTERNAL', 'the data-plane thread ended before it began', 'please report this')));
       });
-      return { worker: new PlaneWorker(thread, options, new Int32Array(waiting), heard), found };
+      return { worker: new PlaneWorker(thread, options, count, heard), found };
     } catch (error) {
       await thread.terminate();
       throw error;

@@ -6,10 +6,7 @@
 #include <sys/resource.h>
 #include <atomic>
 #include "addon.h"
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23      // asm-generic/mman-common.h, Linux 5.14
-#endif
+#include "populate.h"
 
 namespace framekeep {
 namespace {

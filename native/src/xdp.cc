@@ -38,6 +38,7 @@
 #include <cstring>
 #include "addon.h"
 #include "kernel_btf.h"
+#include "populate.h"
 #include "xdp_program.h"
 
 // UAPI newer than the headers this may be compiled with.
@@ -308,6 +309,7 @@ napi_value Socket(napi_env env, napi_callback_info info) {
     if (!m || offset > m->bytes || bytes > m->bytes - offset) return Failed(env, "umem range", EINVAL);
     xdp_umem_reg umem; memset(&umem, 0, sizeof umem);
     umem.addr = uintptr_t(m->base + offset); umem.len = bytes; umem.chunk_size = a.u32(8); umem.headroom = a.u32(9);
+    MappingFromTheEnd helper(m->base + offset, bytes);
     if (setsockopt(s->fd, SOL_XDP, XDP_UMEM_REG, &umem, sizeof umem)) return Failed(env, "umem", errno);
   }
   const int option[4] = {XDP_RX_RING, XDP_TX_RING, XDP_UMEM_FILL_RING, XDP_UMEM_COMPLETION_RING};

@@ -8,7 +8,8 @@
  *   count=N    N frames in all
  */
 import { FramekeepError } from '../../native/index.js';
-import { openCapture, type CaptureReader } from '../../logger/capture/index.js';
+import { openCapture } from '../../logger/capture/open.js';
+import type { CaptureReader } from '../../logger/capture/reader.js';
 import { toJavaScript, type FrameMatch } from '../../logger/filter/index.js';
 import { DROP_OVERSIZE } from '../../logger/format.js';
 import { BURST } from '../burst.js';
