@@ -28,7 +28,7 @@ export interface LogOptions {
 }
 
 export class Log {
-  /** Entries being gathered: ENTRY_WORDS u32 words each; the data plane writes them and counts `pending` up. */
+  /** Entries of the batch, ENTRY_WORDS u32 words each: `append` writes them. */
   readonly entries: Uint32Array;
   pending = 0;
   /** After `commit`: the buffer that entry i's record replaced, or NO_BUFFER. Zero-copy only. */

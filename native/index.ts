@@ -14,4 +14,5 @@ export { packageRoot } from './addon.js';
 export * from './netif.js';
 export * from './checksum.js';
 export * from './gather.js';
+export * from './buffers.js';
 export * from './privileges.js';

@@ -11,37 +11,56 @@
  * A holder is a TX ring or the log. One u16 a buffer says how many there are (low byte), and which port has it (high byte), so
  * that a port that goes away gives back what it had.
  */
-import { NO_BUFFER } from '../logger/format.js';
-import { FramekeepError } from '../native/index.js';
+import { BUFFERS_HEAD, BUFFERS_HEAD_BYTES, buffersRelease, errnoName, FramekeepError, OWNERSHIP_BROKEN } from '../native/index.js';
 
 /** High byte of `state[b]`: nobody's in particular; port p is p + 1; more than one TX ring. Low byte: how many hold it. */
 export const WITH_NONE = 0, WITH_SEVERAL = 255;
 export const WITH_SHIFT = 8, HOLDERS = 0xff;
 
+export interface BuffersOptions {
+  /** Number of the first one, and how many: a lane's buffers are [first, first + count). */
+  readonly first: number;
+  readonly count: number;
+  /** Bytes of each, a power of two. */
+  readonly chunk: number;
+  /** Those that are free at the start; the rest is held by records. */
+  readonly free: Uint32Array;
+  /** Every transition is checked. */
+  readonly checked: boolean;
+}
+
 export class Buffers {
   readonly count: number;
-  /** Number of the first one: a lane's buffers are [first, first + count). */
   readonly first: number;
+  /** All the arrays below lie in it: what native/src/buffers.cc works on. */
+  readonly memory: Uint8Array;
   /** A stack of free buffers: the last one freed is the warmest in the cache. */
   readonly free: Uint32Array;
-  freeCount = 0;
   /** By buffer - first. */
   readonly state: Uint16Array;
-  /** Switched on by tests: every transition is checked. */
+  /** Switched on by tests. */
   readonly checker: OwnershipChecker | null;
+  private readonly head: Uint32Array;
 
-  constructor(first: number, count: number, free: Uint32Array, checked: boolean) {
+  constructor({ first, count, chunk, free, checked }: BuffersOptions) {
     this.first = first;
     this.count = count;
-    this.free = new Uint32Array(count);
-    this.state = new Uint16Array(count).fill(1);
-    this.checker = checked ? new OwnershipChecker(first, count) : null;
+    const memory = new ArrayBuffer(BUFFERS_HEAD_BYTES + 7 * count), states = BUFFERS_HEAD_BYTES + 4 * count;
+    this.memory = new Uint8Array(memory);
+    this.head = new Uint32Array(memory, 0, BUFFERS_HEAD_BYTES / 4);
+    this.head.set([count, first, Math.log2(chunk), Number(checked), 0]);
+    this.free = new Uint32Array(memory, BUFFERS_HEAD_BYTES, count);
+    this.state = new Uint16Array(memory, states, count).fill(1);
+    this.checker = checked ? new OwnershipChecker(first, new Uint8Array(memory, states + 2 * count, count)) : null;
     for (let i = 0; i < free.length; i++) {
       this.state[free[i] - first] = 0;
       this.free[this.freeCount++] = free[i];
       this.checker?.move(free[i], 'HELD', 'FREE');
     }
   }
+
+  get freeCount(): number { return this.head[BUFFERS_HEAD.freeCount]; }
+  set freeCount(n: number) { this.head[BUFFERS_HEAD.freeCount] = n; }
 
   holdersOf(buffer: number): number { return this.state[buffer - this.first] & HOLDERS; }
   /** WITH_NONE, WITH_SEVERAL, or a port's number and 1. */
@@ -59,17 +78,15 @@ export class Buffers {
 
   /** `release` of each of the first `count`, but for those that are NO_BUFFER. */
   releaseAll(list: Uint32Array, count: number): void {
-    const { state, free, first, checker } = this;
-    let { freeCount } = this;
-    for (let i = 0; i < count; i++) {
-      const buffer = list[i], b = buffer - first;
-      if (buffer === NO_BUFFER) continue;
-      if (checker !== null) checker.expect(buffer, 'HELD');
-      if ((--state[b] & HOLDERS) !== 0) continue;
-      free[freeCount++] = buffer;
-      if (checker !== null) checker.move(buffer, 'HELD', 'FREE');
-    }
-    this.freeCount = freeCount;
+    this.expectDone(buffersRelease(this.memory, list, count));
+  }
+
+  /** Throws what a native pass found. @param result  what it returned: negative when it broke off */
+  expectDone(result: number): void {
+    if (result >= 0) return;
+    const { head } = this, to = OWNERS[head[BUFFERS_HEAD.wrongTo]], from = OWNERS[head[BUFFERS_HEAD.wrongFrom]];
+    if (result === OWNERSHIP_BROKEN && this.checker !== null) this.checker.expect(head[BUFFERS_HEAD.wrongBuffer], from, to === from ? undefined : to);
+    throw new FramekeepError('E_OWNERSHIP', `buffers could not be moved: ${errnoName(result)}`, 'this is a bug in framekeep: please report it');
   }
 
   /**
@@ -96,30 +113,32 @@ export class Buffers {
   }
 }
 
-export type Owner = 'FREE' | 'FILL' | 'SWITCH' | 'HELD';
+const OWNERS = ['FREE', 'FILL', 'SWITCH', 'HELD'] as const;  // numbers as in native/src/buffers.cc
+export type Owner = typeof OWNERS[number];
 
 /** Throws at the first transition that the state machine does not have. For tests: it costs a branch a transition when off. */
 export class OwnershipChecker {
-  private readonly owner: Owner[];
+  private readonly owner: Uint8Array;
   private readonly first: number;
 
-  constructor(first: number, count: number) {
+  /** @param owner  by buffer - first: the number of its owner; of records, to begin with */
+  constructor(first: number, owner: Uint8Array) {
     this.first = first;
-    this.owner = new Array<Owner>(count).fill('HELD');
+    this.owner = owner.fill(OWNERS.indexOf('HELD'));
   }
 
   move(buffer: number, from: Owner, to: Owner): void {
     this.expect(buffer, from, to);
-    this.owner[buffer - this.first] = to;
+    this.owner[buffer - this.first] = OWNERS.indexOf(to);
   }
 
   /** Throws when the buffer is not where it is said to be. */
   expect(buffer: number, from: Owner, to?: Owner): void {
-    const is = this.owner[buffer - this.first];
+    const is: Owner | undefined = OWNERS[this.owner[buffer - this.first]];
     if (is === from) return;
     throw new FramekeepError('E_OWNERSHIP', `buffer ${buffer} ${to === undefined ? `is let go of as ${from}` : `goes from ${from} to ${to}`}, but it is ${is ?? 'not one of this lane'}`,
       'this is a bug in framekeep: please report it');
   }
 
-  ownerOf(buffer: number): Owner { return this.owner[buffer - this.first]; }
+  ownerOf(buffer: number): Owner { return OWNERS[this.owner[buffer - this.first]]; }
 }

@@ -19,7 +19,7 @@ export const KEEP_SELECTED = 0, KEEP_YES = 1, KEEP_NO = 2;
 /** Words of `Burst.asked`: what the gather pass is told (struct Burst, native/src/gather.cc). */
 export const ASK = {
   entries: 0, first: 1, count: 2, mask: 3, minFrame: 4, maxFrame: 5, chunkShift: 6, firstBuffer: 7, options: 8, seed: 9, runt: 10, oversize: 11, undecided: 12,
-  flagCompleted: 13, flagSwitchTime: 14,
+  flagCompleted: 13, flagSwitchTime: 14, buffers: 15,
 } as const;
 /** Bits of ASK.options. */
 export const ASK_STAMPED = 1, ASK_CHECKSUMS = 2;

@@ -4,18 +4,20 @@
  *   take back what was sent ─▶ gather ─▶ decide ─▶ select ─▶ dispatch ─▶ publish TX, kick ─▶ commit ─▶ give back, refill
  *                                                                         └── commit first, in commit-before-forward mode ──┘
  *
- * In the per-frame loops (dispatch, complete, refill, and the logic's and selection's own): no allocation, no closure, no exception, no
- * BigInt, no Map, no subarray, no Atomics. Native code is entered once a burst. Of 43 ns a frame (60 bytes, 1,024 MACs, warm;
- * 2-core x86-64 VM, Node 20): put 7, complete 6, gather 5, decide 4, refill 4, look-up 4, settle 3 (docs/decisions/2026-11-21-the-hot-loop.md).
+ * TypeScript decides: what is learned, where a frame goes, what is dropped and why, what is kept, and it counts. Native passes carry
+ * out, one call a burst each: read headers, look up, put onto TX rings, take back, refill, append, commit (native/src/gather.cc, probe.cc,
+ * buffers.cc, persist.cc). In the per-frame loops here (dispatch, settle, the logic's and selection's own): no allocation, no closure,
+ * no exception, no BigInt, no Map, no subarray, no Atomics. 32 ns a frame (60 bytes, 1,024 MACs, warm; 2-core x86-64 VM, Node 20), 44 with
+ * every frame kept (docs/decisions/2026-11-21-the-hot-loop.md).
  */
-import { burstGather, completeChecksums, clockRead, errnoName, FramekeepError, type Mapping } from '../native/index.js';
+import { buffersGive, buffersPut, buffersTakeBack, burstGather, completeChecksums, clockRead, errnoName, FramekeepError, type Mapping } from '../native/index.js';
 import { ENTRY_WORDS, type Log } from '../logger/log.js';
 import {
   DROP_DISABLED, DROP_LOGIC, DROP_NO_EGRESS, DROP_OVERSIZE, DROP_REASONS, DROP_RUNT, DROP_TX_FULL, FLAG_CHECKSUM_COMPLETED, FLAG_SWITCH_TIME, MAX_PORTS,
   VERDICT_DROPPED,
 } from '../logger/format.js';
 import type { Buffers } from './buffers.js';
-import { HOLDERS, WITH_SEVERAL, WITH_SHIFT } from './buffers.js';
+import { HOLDERS } from './buffers.js';
 import { ASK, ASK_CHECKSUMS, ASK_STAMPED, Burst, BURST, FLOOD, MEASURED, SEVERAL, UNDECIDED } from './burst.js';
 import { GLOBAL, PORT, type Counters } from './counters.js';
 import type { SwitchLogic } from './lookup/logic.js';
@@ -26,6 +28,8 @@ import type { RingSet } from './ring.js';
 import type { Selection } from './selection.js';
 
 const VERDICTS_END = VERDICT_DROPPED + DROP_REASONS.length;
+/** Entries of a completion ring that one native call takes. */
+const TAKEN_BACK = 1024;
 
 export interface PlaneOptions {
   readonly umem: Mapping;
@@ -52,9 +56,11 @@ export class Plane {
   private readonly burst: Burst;
   /** By verdict: 1 for a port that frames may go out of. */
   private readonly open = new Uint8Array(256);
-  /** What of the burst in hand goes out of port p, in order: lists[p × BURST …], and how many. */
-  private readonly lists = new Uint8Array(MAX_PORTS * BURST);
+  /** What of the burst in hand goes out of port p, in order, and how many. */
+  private readonly lists = Array.from({ length: MAX_PORTS }, () => new Uint8Array(BURST));
   private readonly listed = new Uint16Array(MAX_PORTS);
+  /** Addresses of sent frames that are another worker's. */
+  private readonly others = new Uint32Array(2 * TAKEN_BACK);
   private readonly chunkShift: number;
   private readonly clockWords = new Uint32Array(2);
   private readonly clockSeconds = new Float64Array(1);
@@ -74,7 +80,7 @@ export class Plane {
     this.burst = new Burst(options.umem.segments.map((s) => new Uint8Array(s)));
     const { asked } = this.burst;
     asked.set([options.minFrame, options.maxFrame, this.chunkShift, options.buffers.first], ASK.minFrame);
-    asked.set([options.logic.table?.seed ?? 0, VERDICT_DROPPED + DROP_RUNT, VERDICT_DROPPED + DROP_OVERSIZE, UNDECIDED, FLAG_CHECKSUM_COMPLETED, FLAG_SWITCH_TIME], ASK.seed);
+    asked.set([options.logic.table?.seed ?? 0, VERDICT_DROPPED + DROP_RUNT, VERDICT_DROPPED + DROP_OVERSIZE, UNDECIDED, FLAG_CHECKSUM_COMPLETED, FLAG_SWITCH_TIME, options.buffers.count], ASK.seed);
   }
 
   addPort(id: number, driver: PortDriver): PlanePort {
@@ -217,7 +223,7 @@ export class Plane {
     const { open, lists, listed, live } = this, { egress } = this.burst;
     for (let i = 0; i < n; i++) {
       const to = egress[i];
-      if (open[to] === 1) lists[to * BURST + listed[to]++] = i;
+      if (open[to] === 1) lists[to][listed[to]++] = i;
       else if (to >= SEVERAL) {
         if (this.listSeveral(i) === 0) egress[i] = VERDICT_DROPPED + DROP_NO_EGRESS;
       } else if (to >= VERDICTS_END || to < VERDICT_DROPPED) egress[i] = VERDICT_DROPPED + (to < VERDICT_DROPPED ? DROP_NO_EGRESS : DROP_LOGIC);
@@ -233,7 +239,7 @@ export class Plane {
     for (let p = 0; p < live.length; p++) {
       const { id } = live[p];
       if (open[id] === 0 || (all ? id === ingress : (set[2 * i + (id >>> 5)] & (1 << (id & 31))) === 0)) continue;
-      lists[id * BURST + listed[id]++] = i;
+      lists[id][listed[id]++] = i;
       ports++;
     }
     return ports;
@@ -241,27 +247,15 @@ export class Plane {
 
   /** Puts a port's list onto its TX ring, as far as there is room, and notes it as a holder of those buffers. */
   private put(out: PlanePort): void {
-    const { id, tx, flooded } = out, { lists, burst } = this, { addressLow, addressHigh, length, buffer, egress } = burst, { state } = this.options.buffers;
-    const listed = this.listed[id], room = tx.room(listed + out.spare - 1) - out.spare + 1, count = listed < room ? listed : room > 0 ? room : 0;
-    const { words, mask, entries } = tx, from = id * BURST, alone = ((id + 1) << WITH_SHIFT) | 1;
-    let at = tx.next, bytes = 0;
-    for (let k = 0; k < count; k++, at++) {
-      const i = lists[from + k], b = buffer[i], len = length[i], e = entries + ((at & mask) << 2);
-      bytes += len;
-      words[e] = addressLow[i];
-      words[e + 1] = addressHigh[i];
-      words[e + 2] = len;
-      words[e + 3] = 0;
-      if (egress[i] < MAX_PORTS) state[b] = alone;
-      else {
-        state[b] = (WITH_SEVERAL << WITH_SHIFT) | ((state[b] & HOLDERS) + 1);
-        flooded[b] = 1;
-      }
-    }
-    tx.next = at >>> 0;
+    const { id, tx } = out, { listed } = this, { buffers } = this.options, wanted = listed[id];
+    const room = tx.room(wanted + out.spare - 1) - out.spare + 1, count = wanted < room ? wanted : room > 0 ? room : 0;
+    listed[id] = 0;
+    out.counters[PORT.txFull] += wanted - count;
+    if (count === 0) return;
+    const bytes = buffersPut(buffers.memory, this.burst.memory, this.lists[id], count, id, out.flooded, tx.words, tx.entries, tx.mask, tx.next);
+    if (bytes < 0) buffers.expectDone(bytes);
+    tx.next = (tx.next + count) >>> 0;
     out.unpublishedBytes += bytes;
-    out.counters[PORT.txFull] += listed - count;
-    this.listed[id] = 0;
   }
 
   /** After the TX rings were filled: counts, says which frames found no room, frees what nobody holds. */
@@ -330,29 +324,22 @@ export class Plane {
 
   /** Takes back the buffers that a port has sent. */
   private complete(port: PlanePort): void {
-    const ring = port.driver.queues[0].completion, n = ring.available();
+    const ring = port.driver.queues[0].completion, { memory } = this.options.buffers, { flooded, inlets } = port, { others } = this;
+    let n = ring.available();
     if (n === 0) return;
-    const { words, mask, entries } = ring, { chunkShift } = this, { buffers } = this.options, { state, free, first, count, checker } = buffers, { flooded, inlets } = port;
-    let { freeCount } = buffers, at = ring.next;
-    for (let i = 0; i < n; i++, at++) {
-      const e = entries + ((at & mask) << 1), b = (((words[e + 1] << (32 - chunkShift)) | (words[e] >>> chunkShift)) >>> 0) - first;
-      if (b >>> 0 >= count) { this.giveBack(port, b + first, words[e], words[e + 1]); continue; }
-      if (checker !== null) checker.expect(b + first, 'HELD');
-      let holders = state[b] - 1;
-      if (holders >>> WITH_SHIFT === WITH_SEVERAL) flooded[b] = 0; else holders &= HOLDERS;
-      state[b] = holders;
-      if ((holders & HOLDERS) !== 0) continue;
-      free[freeCount++] = b + first;
-      if (checker !== null) checker.move(b + first, 'HELD', 'FREE');
+    for (; n > 0; n -= TAKEN_BACK) {
+      const count = n < TAKEN_BACK ? n : TAKEN_BACK, strangers = buffersTakeBack(memory, flooded, others, ring.words, ring.entries, ring.mask, ring.next, count);
+      if (strangers < 0) this.options.buffers.expectDone(strangers);
+      for (let i = 0; i < strangers; i++) this.giveBack(port, others[2 * i], others[2 * i + 1]);
+      ring.next = (ring.next + count) >>> 0;
     }
-    buffers.freeCount = freeCount;
-    ring.next = at >>> 0;
     ring.publish();
     for (let k = 0; k < inlets.length; k++) inlets[k].handBack();
   }
 
   /** Another worker's buffer was sent. */
-  private giveBack({ inlets }: PlanePort, buffer: number, low: number, high: number): void {
+  private giveBack({ inlets }: PlanePort, low: number, high: number): void {
+    const { chunkShift } = this, buffer = ((high << (32 - chunkShift)) | (low >>> chunkShift)) >>> 0;
     for (let k = 0; k < inlets.length; k++) {
       const inlet = inlets[k];
       if (buffer < inlet.firstBuffer || buffer >= inlet.endBuffer) continue;
@@ -391,19 +378,10 @@ export class Plane {
   private refill(port: PlanePort, queue: RingSet): void {
     const { fill } = queue, { buffers } = this.options, want = Math.min(this.fillTarget, fill.size);
     const room = fill.room(fill.size - (want >>> 1));
-    let n = Math.min(want - (fill.size - room), buffers.freeCount);
+    const n = Math.min(want - (fill.size - room), buffers.freeCount);
     if (n < 1) return;
-    const { chunkShift } = this, { free, state, first, checker } = buffers, { words, mask, entries } = fill, mine = (port.id + 1) << WITH_SHIFT;
-    let { freeCount } = buffers, at = fill.next;
-    for (; n > 0; n--, at++) {
-      const buffer = free[--freeCount], e = entries + ((at & mask) << 1);
-      state[buffer - first] = mine;
-      if (checker !== null) checker.move(buffer, 'FREE', 'FILL');
-      words[e] = buffer << chunkShift;
-      words[e + 1] = buffer >>> (32 - chunkShift);
-    }
-    buffers.freeCount = freeCount;
-    fill.next = at >>> 0;
+    buffers.expectDone(buffersGive(buffers.memory, port.id, fill.words, fill.entries, fill.mask, fill.next, n));
+    fill.next = (fill.next + n) >>> 0;
     fill.publish();
     if (fill.needsWakeup()) port.driver.wakeReceive?.();
   }

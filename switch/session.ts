@@ -67,18 +67,19 @@ export abstract class Session {
     this.gate = new Gate(options.gate);
     this.workers = Math.min(options.workers, geometry.lanes.length);
     this.log = new Log({ pool, lane: worker, boot, recovery, source: umem, maxBatch: largestBatch(options.maxBatch, lane, isCopied) });
+    const { chunk } = geometry, { checked } = options;
     const buffers = isCopied
-      ? new Buffers(worker * beside, beside, Uint32Array.from({ length: beside }, (_, i) => worker * beside + i), options.checked)
-      : new Buffers(lane.firstBuffer, lane.buffers, unreferenced(this.log.slotBuffer, lane.firstBuffer, lane.buffers), options.checked);
+      ? new Buffers({ first: worker * beside, count: beside, chunk, free: Uint32Array.from({ length: beside }, (_, i) => worker * beside + i), checked })
+      : new Buffers({ first: lane.firstBuffer, count: lane.buffers, chunk, free: unreferenced(this.log.slotBuffer, lane.firstBuffer, lane.buffers), checked });
     this.counters = Counters.open(options.countersPath, true, worker);
-    const maxFrame = Math.min(options.maxFrame || Infinity, geometry.chunk - HEADROOM);
+    const maxFrame = Math.min(options.maxFrame || Infinity, chunk - HEADROOM);
     this.plane = new Plane({
-      umem, chunk: geometry.chunk, buffers, log: this.log, logic, selection: selectionOf(options.keep), counters: this.counters,
+      umem, chunk, buffers, log: this.log, logic, selection: selectionOf(options.keep), counters: this.counters,
       commitBeforeForward: options.commitBeforeForward, minFrame: options.minFrame, maxFrame,
     });
     this.hold(options.held);
     this.plane.snap = snapOf(options.snap);
-    this.context = { umem, segments: umem.segments.map((s) => new Uint8Array(s)), chunk: geometry.chunk, maxFrame, xdpSockets: new Set(), workers: this.workers };
+    this.context = { umem, segments: umem.segments.map((s) => new Uint8Array(s)), chunk, maxFrame, xdpSockets: new Set(), workers: this.workers };
   }
 
   /** What a port is called, for people. */

@@ -23,7 +23,7 @@ test('what is gathered is what the frames say, for every length, stamp and place
     asked.fill(0);
     asked.set([48, first, distinct.length, SIZE - 1, 14, 1514, 11, FIRST_BUFFER], ASK.entries);
     asked[ASK.options] = (stamped ? ASK_STAMPED : 0) | (checksums ? ASK_CHECKSUMS : 0);
-    asked.set([SEED, RUNT, OVERSIZE, UNDECIDED, COMPLETED, SWITCH_TIME], ASK.seed);
+    asked.set([SEED, RUNT, OVERSIZE, UNDECIDED, COMPLETED, SWITCH_TIME, 512 - FIRST_BUFFER], ASK.seed);
     burst.keep.fill(9);
     measured[MEASURED.lastStamp] = Number(began);
     distinct.forEach((f, i) => {
@@ -61,11 +61,18 @@ test('what is gathered is what the frames say, for every length, stamp and place
 test('a descriptor that points outside, and what is no ring, are refused', (t) => {
   const umem = mapMemory('gather', 4096), burst = new Burst([]), ring = new Uint32Array(4 * 4), { asked } = burst;
   asked.set([0, 0, 1, 3, 14, 1514, 11, 0], ASK.entries);
+  asked[ASK.buffers] = 2;
   for (const [low, high] of [[4096, 0], [4090, 0], [0, 1], [0xffffffff, 0xffffffff], [0, 0]]) {
     ring.set([low, high, 60, 0]);
     t.is(burstGather(umem.id, burst.memory, ring), -14, `${high}:${low}`);
   }
   ring.set([256, 0, 60, 0]);
+  asked[ASK.firstBuffer] = 1;
+  t.is(burstGather(umem.id, burst.memory, ring), -14, 'a buffer before the lane\'s');
+  asked.set([0], ASK.firstBuffer);
+  asked[ASK.buffers] = 0;
+  t.is(burstGather(umem.id, burst.memory, ring), -14, 'and one behind');
+  asked[ASK.buffers] = 2;
   t.is(burstGather(umem.id, burst.memory, ring), 0);
   for (const [place, value] of [[ASK.mask, 7], [ASK.mask, 2], [ASK.entries, 1], [ASK.count, BURST + 1]]) {
     const was = asked[place];

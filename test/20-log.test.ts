@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { bestFlush, FramekeepError, mapMemory, unmap, type Mapping } from '../native/index.js';
 import { create, FLAG_FRAME_CRC, IndexView, Log, NO_BUFFER, Pool, PoolReader, recover, unreferenced, type CreateOptions, type OpenOptions } from '../logger/index.js';
 import { busyWriter } from './busy_writer.js';
+import { appendFrame } from './append_frame.js';
 import { Forge, Keeper, scratch, testFrame } from './pool_maker.js';
 
 const MiB = 1 << 20;
@@ -40,7 +41,7 @@ test('what is kept comes back: bytes, lengths, ports, verdict, flags, boot, and 
   const all = fc.sample(fc.record({
     length: fc.constantFrom(0, 1, 14, 60, 61, 1514, 1792, 2048), wire: fc.integer({ min: 0, max: 0xffffff }), ingress: fc.integer({ min: 0, max: 63 }),
     verdict: fc.integer({ min: 0, max: 255 }), flags: fc.constantFrom(0, 4, 16, 20), offset: fc.constantFrom(0, 1, 64, 255, 256),
-  }), 300).map((f, i) => ({ ...f, offset: Math.min(f.offset, 2048 - f.length), frame: testFrame(i, f.length) }));
+  }), 300).map((f, i) => ({ ...f, wire: Math.max(f.wire, f.length), offset: Math.min(f.offset, 2048 - f.length), frame: testFrame(i, f.length) }));
   for (const f of all) keeper.keep(f.frame, f);
   keeper.close();
   const found = read(pool);
@@ -86,7 +87,7 @@ test('a full lap gives back exactly the replaced buffers, and none is both held 
       const taken: number[] = [];
       for (let i = 0; i < n; i++) {
         const buffer = free.pop()!;
-        log.entries.set([buffer * 2048, 0, 60, 60, 0, 1, 0, 0], 8 * log.pending++);
+        appendFrame(log, { address: buffer * 2048, kept: 60, wire: 60, ingress: 0, verdict: 0, flags: 0 });
         taken.push(buffer);
       }
       t.is(log.commit(), n);
@@ -116,7 +117,7 @@ test('the count gate: exactly the touched lines are flushed, and exactly two fen
     const before = log.counters.slice();
     let touched = 0, kept = 0;
     frames.forEach(({ offset, length }, i) => {
-      log.entries.set([i * 2048 + offset, 0, length, length, 0, 1, 0, 0], 8 * log.pending++);
+      appendFrame(log, { address: i * 2048 + offset, kept: length, wire: length, ingress: 0, verdict: 0, flags: 0 });
       const set = new Set<number>();
       for (let b = 0; b < length; b++) set.add((offset + b) >> 6);
       touched += set.size;
@@ -140,7 +141,7 @@ test('a log that cannot be is refused: batches larger than the index or than the
   // A pool whose records name all but the reserve of eight: larger batches would have no buffer to copy into.
   for (let i = 0; i < lane.slots; i += 8) {
     const log = open(8, i);
-    for (let n = 0; n < 8; n++) log.entries.set([n * 2048, 0, 60, 60, 0, 1, 0, 0], 8 * log.pending++);
+    for (let n = 0; n < 8; n++) appendFrame(log, { address: n * 2048, kept: 60, wire: 60, ingress: 0, verdict: 0, flags: 0 });
     log.commit();
     log.close();
     recovery.state.set(recover(pool).lanes[0].state);
@@ -152,7 +153,7 @@ test('a log that cannot be is refused: batches larger than the index or than the
   const last = open(2, (2 ** 32 - 1) * lane.slots - 4);
   const commitTwo = (): number => {
     last.pending = 0;
-    for (let n = 0; n < 2; n++) last.entries.set([n * 2048, 0, 60, 60, 0, 1, 0, 0], 8 * last.pending++);
+    for (let n = 0; n < 2; n++) appendFrame(last, { address: n * 2048, kept: 60, wire: 60, ingress: 0, verdict: 0, flags: 0 });
     return last.commit();
   };
   t.is(commitTwo(), 2);

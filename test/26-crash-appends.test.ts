@@ -83,7 +83,7 @@ test.serial('one door: replaying the recorded stores gives the pool, byte for by
   }
 });
 
-test.serial('the count gate, by what was recorded: a commit flushes each line of its frames once and no other, stores its records once, fences twice', (t) => {
+test.serial('the count gate, by what was recorded: each line of a frame is flushed once and no other, a commit stores its records once, fences twice', (t) => {
   const { recorded: { events, facts, geometry, flush } } = recordedRun(t, { what: '', batches: someBatches(200, 8), maxBatch: 8 });
   const [{ indexOffset, slots }] = geometry.lanes, expected = new Expected(geometry);
   const streams = flush === 'clwb' || flush === 'clflushopt' || flush === 'clflush';
@@ -98,10 +98,11 @@ test.serial('the count gate, by what was recorded: a commit flushes each line of
     const count = (map: Map<number, number>, at: number, length: number): void => {
       for (let line = at >>> 6; line <= (at + length - 1) >>> 6; line++) map.set(line, (map.get(line) ?? 0) + 1);
     };
-    // Since the commit before: the frames that this one keeps.
+    // Since the commit before: the frames that this one keeps, each flushed as it joined the batch.
     for (let k = from - 1; k >= 0 && events[k].kind !== 'fence'; k--) {
       const e = events[k];
       if (e.kind === 'store' && e.offset >= geometry.buffersOffset) count(touched, e.offset, e.bytes.length);
+      else if (e.kind === 'flush') count(flushed, e.offset, e.length);
     }
     for (const e of commit) {
       if (e.kind === 'flush') count(flushed, e.offset, e.length);

@@ -93,8 +93,8 @@ export class HandPlane {
       pool: this.pool, lane: 0, boot: recovery.lastBoot + 1, recovery: { ...recovery.lanes[0], next: options.nextSequence ?? recovery.lanes[0].next }, source: this.umem, maxBatch: options.maxBatch ?? 32,
     });
     this.buffers = medium.zeroCopy
-      ? new Buffers(lane.firstBuffer, lane.buffers, unreferenced(this.log.slotBuffer, lane.firstBuffer, lane.buffers), true)
-      : new Buffers(0, copyBuffers, Uint32Array.from({ length: copyBuffers }, (_, i) => i), true);
+      ? new Buffers({ first: lane.firstBuffer, count: lane.buffers, chunk: geometry.chunk, free: unreferenced(this.log.slotBuffer, lane.firstBuffer, lane.buffers), checked: true })
+      : new Buffers({ first: 0, count: copyBuffers, chunk: geometry.chunk, free: Uint32Array.from({ length: copyBuffers }, (_, i) => i), checked: true });
     this.counters = Counters.create(join(dir, 'counters'), { pid: process.pid, startSeconds: 0, name: 'hand', pool: this.path });
     this.selection = options.selection ?? new Selection({});
     const maxFrame = options.maxFrame ?? 1514;

@@ -6,8 +6,10 @@ import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { mapMemory, unmap, crc32c, SLOT_BEYOND, SLOT_VALID, type Mapping } from '../native/index.js';
 import {
-  BOOT_TABLE_OFFSET, encodeSuperblock, ENTRY_WORDS, Log, NO_BUFFER, Pool, RECORD, RECORD_BYTES, recordSeed, recover, SUPERBLOCK_BYTES, unreferenced, type BootHeader, type Geometry, type PortEntry, type Recovery,
+  BOOT_TABLE_OFFSET, encodeSuperblock, Log, NO_BUFFER, Pool, RECORD, RECORD_BYTES, recordSeed, recover, SUPERBLOCK_BYTES, unreferenced, type BootHeader, type Geometry, type PortEntry,
+  type Recovery,
 } from '../logger/index.js';
+import { appendFrame } from './append_frame.js';
 
 /** Enough of AVA's context. */
 interface Test { teardown(fn: () => void): void }
@@ -80,12 +82,8 @@ export class Keeper {
     const buffer = log.copies ? log.pending % ((1 << 20) / chunk) : this.free[lane][--this.freeCount[lane]];
     const offset = how.offset ?? Math.min(256, chunk - frame.length), address = buffer * chunk + offset;
     new Uint8Array(this.source.segments[Math.floor(address / 2 ** 30)]).set(frame, address % 2 ** 30);
-    const stamp = process.hrtime.bigint(), e = log.pending * ENTRY_WORDS;
-    log.entries.set([
-      address % 2 ** 32, Math.floor(address / 2 ** 32), frame.length, how.wire ?? frame.length,
-      (how.ingress ?? 0) | (how.verdict ?? 255) << 8 | (how.flags ?? 0) << 16, Number(stamp & 0xffffffffn), Number(stamp >> 32n), 0,
-    ], e);
-    const sequence = log.nextSequence + log.pending++;
+    const sequence = log.nextSequence + log.pending;
+    appendFrame(log, { address, kept: frame.length, wire: how.wire ?? frame.length, ingress: how.ingress ?? 0, verdict: how.verdict ?? 255, flags: how.flags ?? 0 });
     if (log.pending === log.maxBatch) this.commit(lane);
     return sequence;
   }

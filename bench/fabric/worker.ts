@@ -34,7 +34,7 @@ function measure(options: FabricOptions): FabricFigures {
   });
   const umem = pool.buffers!;
   const log = new Log({ pool, lane: 0, boot: BOOT, recovery: recovery.lanes[0], source: umem, maxBatch: Math.min(MAX_BATCH, lane.slots >>> 1) });
-  const buffers = new Buffers(lane.firstBuffer, lane.buffers, unreferenced(log.slotBuffer, lane.firstBuffer, lane.buffers), false);
+  const buffers = new Buffers({ first: lane.firstBuffer, count: lane.buffers, chunk: geometry.chunk, free: unreferenced(log.slotBuffer, lane.firstBuffer, lane.buffers), checked: false });
   const counters = Counters.create(join(directory, 'counters'), { pid: process.pid, startSeconds: 0, name: 'bench', pool: pool.path });
   const maxFrame = Math.min(1522, geometry.chunk - HEADROOM);
   const logic = new LearningSwitch({ fdbSize: Math.max(8192, options.macs), ageing: 300, vlanAware: false, forwardReserved: false });

@@ -13,7 +13,7 @@ struct Burst {
   uint32_t options, seed;
   uint32_t runt, oversize, undecided;         // what `egress` begins with
   uint32_t flag_completed, flag_switch_time;  // record flags (logger/format.ts)
-  uint32_t pad;
+  uint32_t buffers;                           // of the lane: [first_buffer, first_buffer + buffers)
   // in and out: the newest stamp of this queue; out: bytes on the wire, ns and s of CLOCK_MONOTONIC
   double last_stamp, bytes, now, seconds;
   uint32_t address_low[kBurst], address_high[kBurst], length[kBurst], buffer[kBurst];

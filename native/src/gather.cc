@@ -34,7 +34,9 @@ template <bool stamped> int Gather(Burst& b, const uint8_t* umem, uint64_t umem_
     if (d.addr > umem_bytes || umem_bytes - d.addr < 16 || d.addr < 8) return -EFAULT;
     b.address_low[i] = uint32_t(d.addr);
     b.address_high[i] = uint32_t(d.addr >> 32);
-    b.buffer[i] = uint32_t(d.addr >> b.chunk_shift) - b.first_buffer;
+    const uint64_t buffer = (d.addr >> b.chunk_shift) - b.first_buffer;
+    if (buffer >= b.buffers) return -EFAULT;
+    b.buffer[i] = uint32_t(buffer);
     b.length[i] = d.len;
     bytes += d.len;
     b.keep[i] = 0;
@@ -67,7 +69,7 @@ template <bool stamped> int Gather(Burst& b, const uint8_t* umem, uint64_t umem_
   return 0;
 }
 
-// burstGather(mapping, ArrayBuffer burst, ring words) → 0 or negative errno (-EFAULT: a descriptor points outside). Hot.
+// burstGather(mapping, ArrayBuffer burst, ring words) → 0 or negative errno (-EFAULT: a descriptor points outside of the lane's buffers). Hot.
 napi_value BurstGather(napi_env env, napi_callback_info info) {
   Args<3> a(env, info);
   Mapping* m = a.mapping(0);

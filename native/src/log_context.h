@@ -35,6 +35,8 @@ struct LogContext {
   KeepEntry* entries;               // max_batch
   uint32_t* evicted;                // max_batch: the buffer whose record entry i replaced, or kNoBuffer
   uint32_t* slot_buffer;            // slots: which buffer a slot's record holds, or kNoBuffer
+  uint32_t flushed;                 // leading entries of the batch whose frames are on their way to the medium already
+  uint64_t lines;                   // lines that were, of those
   double* counters;                 // next sequence, records, lines flushed, fences, bytes
   ~LogContext();
 };

@@ -62,7 +62,7 @@ int SyncPages(uint8_t* from, uint8_t* to) {
 template <FlushMethod M, class Crc> int Commit(LogContext& log, uint32_t n) {
   constexpr bool stream = M == kClwb || M == kClflushopt || M == kClflush;
   const uint64_t mask = (uint64_t(1) << log.chunk_shift) - 1;
-  uint64_t lines = 0, bytes = 0;
+  uint64_t lines = log.lines, bytes = 0;
   uint8_t *lowest = nullptr, *highest = nullptr;
   for (uint32_t i = 0; i < n; i++) {
     KeepEntry& e = log.entries[i];
@@ -73,7 +73,7 @@ template <FlushMethod M, class Crc> int Commit(LogContext& log, uint32_t n) {
       DoorStore(to, frame, e.kept);
       frame = to;
     }
-    if (!Planted(kNoFrameFlush)) lines += DoorFlush<M>(frame, e.kept);
+    if (!Planted(kNoFrameFlush) && i >= log.flushed) lines += DoorFlush<M>(frame, e.kept);
     bytes += e.kept;
     if constexpr (M == kMsync) {
       if (!lowest || frame < lowest) lowest = frame;
@@ -81,6 +81,7 @@ template <FlushMethod M, class Crc> int Commit(LogContext& log, uint32_t n) {
     }
   }
   if constexpr (M == kMsync) { if (n && !Planted(kNoFrameFlush)) if (int r = SyncPages(lowest, highest)) return r; }
+  log.flushed = 0; log.lines = 0;
   if (!Planted(kNoFirstFence)) DoorFence();
 
   FollowWallClock(log);
@@ -96,19 +97,19 @@ template <FlushMethod M, class Crc> int Commit(LogContext& log, uint32_t n) {
     r.offset = log.copies ? 0 : uint16_t(addr & mask);
     r.kept = uint16_t(e.kept);
     r.wire_low = uint16_t(e.wire); r.wire_high = uint8_t(e.wire >> 16);
-    r.ingress = uint8_t(e.tags); r.verdict = uint8_t(e.tags >> 8); r.flags = uint8_t(e.tags >> 16);
+    r.ingress = uint8_t(e.tags); r.verdict = uint8_t(e.tags >> 8);
+    r.flags = uint8_t(e.tags >> 16 | (log.frame_crc ? kFlagFrameCrc : 0));
     r.boot = log.boot;
     r.crc = 0;
-    if (log.frame_crc) r.flags |= kFlagFrameCrc;
-    uint32_t c = RecordCrc<Crc>(log.seed, log.slot, r);
+    RecordWords words = WordsOf(r);
+    uint32_t c = RecordCrc<Crc>(log.seed, log.slot, words);
     if (log.frame_crc) c = Crc32cBytes<Crc>(c, log.buffers + (uint64_t(r.buffer) << log.chunk_shift) + r.offset, r.kept);
-    r.crc = ~c;
+    words.w[3] |= uint64_t(~c) << 32;
     auto* to = reinterpret_cast<uint64_t*>(log.index + uint64_t(log.slot) * sizeof(IndexRecord));
-    const auto* from = reinterpret_cast<const uint64_t*>(&r);
     constexpr int kFirst[] = {0, 3, 1, 2};
     for (int k = 0; k < 4; k++) {
       const int w = Planted(kSequenceFirst) ? kFirst[k] : k;
-      if (Planted(kNoRecordFlush)) DoorStore64<false>(to + w, from[w]); else DoorStore64<stream>(to + w, from[w]);
+      if (Planted(kNoRecordFlush)) DoorStore64<false>(to + w, words.w[w]); else DoorStore64<stream>(to + w, words.w[w]);
     }
     // Two records a line: it is flushed once, with the second or the last.
     if constexpr (!stream && M != kNone && M != kMsync) {
@@ -202,6 +203,27 @@ napi_value LogCommit(napi_env env, napi_callback_info info) {
   return Int(env, log.hardware_crc ? CommitBy<HardwareCrc>(log, n) : CommitBy<TableCrc>(log, n));
 }
 
+// Overlapped flushing (PASTE, section 4): the frames' lines are on their way while the switch forwards; the commit's fence waits for what is left.
+template <FlushMethod M> uint64_t FlushFrames(const LogContext& log, uint32_t from, uint32_t to) {
+  uint64_t lines = 0;
+  for (uint32_t i = from; i < to; i++) {
+    const KeepEntry& e = log.entries[i];
+    lines += DoorFlush<M>(log.source + (uint64_t(e.addr_high) << 32 | e.addr_low), e.kept);
+  }
+  return lines;
+}
+
+uint64_t FlushEarly(const LogContext& log, uint32_t from, uint32_t to) {
+  if (Planted(kNoFrameFlush)) return 0;
+  switch (log.method) {
+    case kClwb: return FlushFrames<kClwb>(log, from, to);
+    case kClflushopt: return FlushFrames<kClflushopt>(log, from, to);
+    case kClflush: return FlushFrames<kClflush>(log, from, to);
+    case kDcCvap: return FlushFrames<kDcCvap>(log, from, to);
+    default: return 0;   // pages are synced once, by the commit
+  }
+}
+
 // logAppend(id, ArrayBuffer burst, from, to, first entry, ingress, snap) → entries appended, or negative errno. The burst's kept
 // frames of [from, to), as the next entries of the batch; their bytes are in the burst's `bytes` then. Hot: one call a burst.
 napi_value LogAppend(napi_env env, napi_callback_info info) {
@@ -220,8 +242,14 @@ napi_value LogAppend(napi_env env, napi_callback_info info) {
     *e++ = {b->address_low[i], b->address_high[i], kept, wire, ingress | uint32_t(b->egress[i]) << 8 | uint32_t(b->flags[i]) << 16, b->stamp_low[i], b->stamp_high[i], 0};
     sum += kept;
   }
+  const auto end = uint32_t(e - log.entries);
+  if (at == 0) { log.flushed = 0; log.lines = 0; }
+  if (log.flushed == at && !log.copies) {
+    log.lines += FlushEarly(log, at, end);
+    log.flushed = end;
+  }
   b->bytes = double(sum);
-  return Int(env, e - (log.entries + at));
+  return Int(env, end - at);
 }
 
 // logBoot(id, boot): the records from now on belong to that run.
@@ -247,13 +275,13 @@ template <class Crc> uint32_t Scan(const uint8_t* index, uint32_t first, uint32_
                                    uint32_t seed, uint32_t chunk_shift, uint64_t count, uint8_t* result) {
   uint32_t valid = 0;
   for (uint32_t slot = first; slot < first + slots; slot++, result++) {
-    IndexRecord r;
+    IndexRecord r; RecordWords words;
     memcpy(&r, index + size_t(slot) * sizeof r, sizeof r);
-    uint64_t w[4]; memcpy(w, &r, sizeof w);
-    if (!(w[0] | w[1] | w[2] | w[3])) { *result = Planted(kZeroIsValid) ? 1 : 0; continue; }
+    memcpy(&words, &r, sizeof words);
+    if (!(words.w[0] | words.w[1] | words.w[2] | words.w[3])) { *result = Planted(kZeroIsValid) ? 1 : 0; continue; }
     *result = 2;
     if (!r.generation || r.buffer >= count || uint64_t(r.offset) + r.kept > (uint64_t(1) << chunk_shift)) continue;
-    uint32_t crc = r.crc, c = RecordCrc<Crc>(seed, slot, r);
+    uint32_t crc = r.crc, c = RecordCrc<Crc>(seed, slot, words);
     if (r.flags & kFlagFrameCrc) {
       uint64_t at = (uint64_t(r.buffer) << chunk_shift) + r.offset;
       if (at + r.kept > buffers_bytes) { *result = 3; continue; }

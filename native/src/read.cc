@@ -44,10 +44,10 @@ template <class Crc> uint32_t Read(const uint8_t* index, const uint8_t* buffers,
       return count;
     }
     const auto* words = reinterpret_cast<const uint64_t*>(index + size_t(slot) * sizeof(IndexRecord));
-    uint64_t w[4];
-    for (int k = 0; k < 4; k++) w[k] = __atomic_load_n(words + k, __ATOMIC_RELAXED);
+    RecordWords seen;
+    for (int k = 0; k < 4; k++) seen.w[k] = __atomic_load_n(words + k, __ATOMIC_RELAXED);
     IndexRecord& r = records[i];
-    memcpy(&r, w, sizeof r);
+    memcpy(&r, &seen, sizeof r);
     // Another lap's: newer ones overtook the reader; an older one is a straggler, and read by its own number.
     if (r.generation != generation) { if (r.generation > generation) places[i] = kOvertaken; continue; }
     const uint64_t at = (uint64_t(r.buffer) << shift) + r.offset;
@@ -57,7 +57,7 @@ template <class Crc> uint32_t Read(const uint8_t* index, const uint8_t* buffers,
     memcpy(staging + used, buffers + at, r.kept);
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     const uint32_t now = static_cast<uint32_t>(__atomic_load_n(words, __ATOMIC_RELAXED));
-    uint32_t c = RecordCrc<Crc>(seed, slot, r);
+    uint32_t c = RecordCrc<Crc>(seed, slot, seen);
     if (r.flags & kFlagFrameCrc) c = Crc32cBytes<Crc>(c, staging + used, r.kept);
     // It was sound when the reader began: whatever it is now, it has changed since.
     if (now != generation || (~c != r.crc && !Planted(kChecksumUnchecked))) { places[i] = kOvertaken; continue; }

@@ -7,9 +7,8 @@
 namespace framekeep {
 
 // seed: the state after pool uuid and lane number.
-template <class Crc> inline uint32_t RecordCrc(uint32_t seed, uint32_t slot, const IndexRecord& r) {
-  uint64_t w[4];
-  memcpy(w, &r, sizeof w);
+template <class Crc> inline uint32_t RecordCrc(uint32_t seed, uint32_t slot, const RecordWords& words) {
+  const uint64_t* w = words.w;
   uint32_t c = Crc::Half(seed, slot);
   if (Planted(kSequenceFirst)) return Crc::Word(c, w[0]);
   c = Crc::Word(c, w[0]); c = Crc::Word(c, w[1]); c = Crc::Word(c, w[2]);

@@ -6,7 +6,8 @@
 import { closeSync, openSync } from 'node:fs';
 import { doorStore, mapMemory, unmap, type Durability } from '../../native/index.js';
 import { doorMark, doorPlant, doorRecord, doorRecording, type DoorEvent, type Fault } from '../../native/record.js';
-import { ENTRY_WORDS, IndexView, Log, NO_BUFFER, Pool, recover, unreferenced, type Geometry } from '../../logger/index.js';
+import { IndexView, Log, NO_BUFFER, Pool, recover, unreferenced, type Geometry } from '../../logger/index.js';
+import { appendFrame } from '../append_frame.js';
 import { bootHeader, portEntry, testFrame } from '../pool_maker.js';
 import type { Fact, Kept } from './expected.js';
 
@@ -97,9 +98,8 @@ export function record(path: string, options: RunOptions): Recorded {
       const ingress = Math.floor(random() * 2), wire = random() < 0.2 ? length + 1000 : length, buffer = log.copies ? i : free[lane].pop()!;
       if (log.copies) new Uint8Array(source.segments[0]).set(bytes, buffer * chunk + offset);
       else doorStore(source, buffer * chunk + offset, bytes);
-      const stamp = process.hrtime.bigint();
-      log.entries.set([buffer * chunk + offset, 0, length, wire, ingress | 1 - ingress << 8 | 0x10 << 16, Number(stamp & 0xffffffffn), Number(stamp >> 32n), 0], log.pending * ENTRY_WORDS);
-      batch.push({ sequence: log.nextSequence + log.pending++, kept: { bytes, wire, ingress, verdict: 1 - ingress, flags: 0x10, boot, timeHigh: 0, timeLow: 0 } });
+      batch.push({ sequence: log.nextSequence + log.pending, kept: { bytes, wire, ingress, verdict: 1 - ingress, flags: 0x10, boot, timeHigh: 0, timeLow: 0 } });
+      appendFrame(log, { address: buffer * chunk + offset, kept: length, wire, ingress, verdict: 1 - ingress, flags: 0x10 });
     }
     note((e) => {
       for (const { sequence, kept } of batch) {

@@ -49,8 +49,7 @@ export class ExportJob {
             told();
           },
         });
-        // The file's name last: where the line is too long, that is what is cut.
-        return `${countText(result.frames)} frame${result.frames === 1 ? '' : 's'}${result.aborted ? ', as far as it came,' : ''} in ${wish.file}`;
+        return `${countText(result.frames)} frame${result.frames === 1 ? '' : 's'} in ${wish.file}${result.aborted ? ', as far as it came' : ''}`;
       } finally {
         pool.close();
         closeSync(fd);
