@@ -11,6 +11,10 @@ export function bashScript(all: readonly Shape[]): string {
   const cases = (of: (shape: Shape) => string): string => all.map((shape) => `    ${quote(shape.path)}) ${of(shape)} ;;`).join('\n');
   const values = all.flatMap((shape) => shape.options.filter((o) => o.kind !== undefined).map((o) =>
     `    ${o.flags.map((flag) => quote(`${shape.path} ${flag}`)).join('|')}) kind=${quote(kindWord(o.kind!))} ;;`)).join('\n');
+  const shapes = cases(({ words, options, args }) => [
+    `words=${quote(words.map((w) => w.name).join(' '))}`, `options=${quote(options.flatMap((o) => o.flags).join(' '))}`,
+    `args=(${args.map((a) => quote(kindWord(a.kind))).join(' ')})`, `many=${args.at(-1)?.many ? 1 : 0}`,
+  ].join(' '));
   return `# framekeep's completion for bash. For one shell:  source <(framekeep completion bash)
 # For all: framekeep completion bash > /usr/share/bash-completion/completions/framekeep
 
@@ -25,7 +29,7 @@ ${values}
 # The words that may follow, the options, and the arguments' kinds, one a line.
 _framekeep_shape() {
   case $1 in
-${cases((s) => `words=${quote(s.words.map((w) => w.name).join(' '))} options=${quote(s.options.flatMap((o) => o.flags).join(' '))} args=(${s.args.map((a) => quote(kindWord(a.kind))).join(' ')}) many=${s.args.at(-1)?.many ? 1 : 0}`)}
+${shapes}
   esac
 }
 

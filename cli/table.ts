@@ -75,9 +75,18 @@ export const COMMON: readonly OptionEntry[] = [
 
 const POOL: ArgumentEntry = { name: 'POOL', key: 'pool', value: v.path, help: 'pool file or device' };
 
-const KEEP: OptionEntry = { long: 'keep', value: v.keep, fallback: '', shown: 'all', group: 'What is kept:', help: 'keep frames that this pcap-filter(7) expression selects; also all, none' };
-const POOL_SIZE: OptionEntry = { long: 'pool-size', value: v.size, fallback: 256 * 1024 ** 2, shown: '256M', group: 'The pool:', help: 'size of a pool file that has to be created: bytes, or with K, M, G, T' };
-const CHUNK: OptionEntry = { long: 'chunk', value: v.chunk, fallback: 2048, group: 'The pool:', help: 'bytes of one buffer of a pool that has to be created: 2048, 4096, or 65536 for super-frames (taps only)' };
+const KEEP: OptionEntry = {
+  long: 'keep', value: v.keep, fallback: '', shown: 'all', group: 'What is kept:',
+  help: 'keep frames that this pcap-filter(7) expression selects; also all, none',
+};
+const POOL_SIZE: OptionEntry = {
+  long: 'pool-size', value: v.size, fallback: 256 * 1024 ** 2, shown: '256M', group: 'The pool:',
+  help: 'size of a pool file that has to be created: bytes, or with K, M, G, T',
+};
+const CHUNK: OptionEntry = {
+  long: 'chunk', value: v.chunk, fallback: 2048, group: 'The pool:',
+  help: 'bytes of one buffer of a pool that has to be created: 2048, 4096, or 65536 for super-frames (taps only)',
+};
 const QUIET: OptionEntry = { long: 'quiet', short: 'q', help: 'no progress on standard error; errors still' };
 
 export const COMMANDS: readonly CommandEntry[] = [
@@ -87,31 +96,57 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'run a switch',
     description: 'Switches frames between its ports and keeps the selected ones in a pool, until it is interrupted.\n'
       + 'A port is kind:name[,option=value...]:\n'
-      + v.PORT_KINDS.map((k) => `  ${`${k.kind}:`.padEnd(8)} ${k.help}${k.options.length === 0 ? '' : `\n${' '.repeat(11)}options: ${k.options.join(', ')}`}`).join('\n')
-      + '\n  each:    as=NAME, what it is called in counters, pool and captures',
+      + v.PORT_KINDS.flatMap((k) => [
+        `  ${`${k.kind}:`.padEnd(8)} ${k.help}\n`, ...(k.options.length === 0 ? [] : [`           options: ${k.options.join(', ')}\n`]),
+      ]).join('')
+      + '  each:    as=NAME, what it is called in counters, pool and captures',
     configured: true,
     arguments: [{ name: 'PORT', key: 'ports', value: v.port, optional: true, many: true, help: 'kind:name[,option=value...]' }],
     options: [
       { long: 'port', short: 'p', value: v.port, key: 'ports', many: true, help: 'the same as an argument' },
       { long: 'name', value: v.switchName, fallback: 'sw0', help: 'the name of the switch' },
-      { long: 'config', short: 'c', value: v.path, placeholder: 'FILE', help: 'read a TOML file; what the command line says wins', commandLineOnly: true },
-      { long: 'pool', value: v.path, shown: '/dev/shm/framekeep-NAME.pool, -NAME-UID.pool of an ordinary user', group: 'The pool:', help: 'file or device that keeps the frames; made if it does not exist' },
+      {
+        long: 'config', short: 'c', value: v.path, placeholder: 'FILE',
+        help: 'read a TOML file; what the command line says wins', commandLineOnly: true,
+      },
+      {
+        long: 'pool', value: v.path, shown: '/dev/shm/framekeep-NAME.pool, -NAME-UID.pool of an ordinary user', group: 'The pool:',
+        help: 'file or device that keeps the frames; made if it does not exist',
+      },
       POOL_SIZE,
       CHUNK,
-      { long: 'durability', value: v.durability, group: 'The pool:', shown: 'what the medium gives', help: 'force what the pool must survive: power, kernel or process' },
+      {
+        long: 'durability', value: v.durability, group: 'The pool:', shown: 'what the medium gives',
+        help: 'force what the pool must survive: power, kernel or process',
+      },
       { long: 'commit-before-forward', group: 'The pool:', help: 'forward a frame only after its record is durable' },
       KEEP,
-      { long: 'keep-port', value: v.keepPort, key: 'keepPorts', many: true, group: 'What is kept:', help: 'keep only what this port received (:in), sent (:out), or both' },
-      { long: 'snap', value: v.integer('BYTES', 0, 65535), fallback: 0, shown: 'all', group: 'What is kept:', help: 'keep at most so many bytes of a frame' },
+      {
+        long: 'keep-port', value: v.keepPort, key: 'keepPorts', many: true, group: 'What is kept:',
+        help: 'keep only what this port received (:in), sent (:out), or both',
+      },
+      {
+        long: 'snap', value: v.integer('BYTES', 0, 65535), fallback: 0, shown: 'all', group: 'What is kept:',
+        help: 'keep at most so many bytes of a frame',
+      },
       { long: 'sample', value: v.integer('N', 1, 0xffffffff), fallback: 1, group: 'What is kept:', help: 'keep 1 in N of the selected frames' },
       { long: 'logic', value: v.logic, fallback: 'learning', group: 'Switching:', help: 'learning, hub, or a module file of your own' },
       { long: 'vlan-aware', group: 'Switching:', help: 'learn and look up addresses per VLAN' },
-      { long: 'ageing', value: v.integer('SECONDS', 0, 1_000_000), fallback: 300, group: 'Switching:', help: 'forget an address not seen for so long; 0: never' },
+      {
+        long: 'ageing', value: v.integer('SECONDS', 0, 1_000_000), fallback: 300, group: 'Switching:',
+        help: 'forget an address not seen for so long; 0: never',
+      },
       { long: 'fdb-size', value: v.integer('N', 1, 2 ** 24), fallback: 8192, group: 'Switching:', help: 'addresses the forwarding table holds' },
       { long: 'forward-reserved', group: 'Switching:', help: 'forward 01:80:C2:00:00:00-0F, which 802.1D reserves' },
-      { long: 'max-frame', value: v.integer('BYTES', 60, 65535), fallback: 1522, group: 'Switching:', help: 'drop longer frames (length without FCS)' },
+      {
+        long: 'max-frame', value: v.integer('BYTES', 60, 65535), fallback: 1522, group: 'Switching:',
+        help: 'drop longer frames (length without FCS)',
+      },
       { long: 'min-frame', value: v.integer('BYTES', 14, 1514), fallback: 14, group: 'Switching:', help: 'drop shorter frames (length without FCS)' },
-      { long: 'workers', value: v.integer('N', 1, 8), fallback: 1, group: 'Running:', help: 'data-plane threads, each with a lane of the pool and its share of an interface\'s queues' },
+      {
+        long: 'workers', value: v.integer('N', 1, 8), fallback: 1, group: 'Running:',
+        help: 'data-plane threads, each with a lane of the pool and its share of an interface\'s queues',
+      },
       { long: 'force', group: 'Running:', help: 'take an interface that carries the default route' },
       { long: 'sealed', group: 'Running:', help: 'give up every privilege once the ports are open; ports stay as they are' },
       { long: 'keep-privileges', group: 'Running:', help: 'give up none (default: all but what opening ports takes)' },
@@ -119,9 +154,18 @@ export const COMMANDS: readonly CommandEntry[] = [
       { ...QUIET, group: 'Running:' },
       { long: 'duration', value: v.seconds, shown: 'none', group: 'Running:', help: 'stop after so long' },
       { long: 'once', group: 'Running:', help: 'stop when every replay and gen port has finished' },
-      { long: 'log', value: v.logDestination, group: 'As a service:', shown: 'none', help: 'log events as JSON lines to a file; - is standard output, journal systemd\'s' },
-      { long: 'log-level', value: v.oneOf('LEVEL', ['debug', 'info', 'warn', 'error']), fallback: 'info', group: 'As a service:', help: 'debug, info, warn or error: log nothing below it' },
-      { long: 'metrics', value: v.endpoint, group: 'As a service:', shown: 'none', help: 'serve Prometheus metrics over HTTP; without a host to this machine alone' },
+      {
+        long: 'log', value: v.logDestination, group: 'As a service:', shown: 'none',
+        help: 'log events as JSON lines to a file; - is standard output, journal systemd\'s',
+      },
+      {
+        long: 'log-level', value: v.oneOf('LEVEL', ['debug', 'info', 'warn', 'error']), fallback: 'info', group: 'As a service:',
+        help: 'debug, info, warn or error: log nothing below it',
+      },
+      {
+        long: 'metrics', value: v.endpoint, group: 'As a service:', shown: 'none',
+        help: 'serve Prometheus metrics over HTTP; without a host to this machine alone',
+      },
     ],
     examples: [
       ['framekeep up xdp:eth1 xdp:eth2 --keep "arp or port 53"', 'switch two interfaces, keep ARP and DNS'],
@@ -136,7 +180,10 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'watch a switch on the whole screen',
     description: 'Shows ports, pool, talkers, protocols, forwarding table and events of a running switch, or what one that ended left behind.\n'
       + 'It reads what the switch writes anyway, and does not slow it. ? lists the keys; docs/dashboard.md has pictures.',
-    arguments: [{ name: 'NAME', key: 'name', value: v.switchName, optional: true, completes: 'switch', help: 'which switch (default: the one that runs, else the one that ran last)' }],
+    arguments: [{
+      name: 'NAME', key: 'name', value: v.switchName, optional: true, completes: 'switch',
+      help: 'which switch (default: the one that runs, else the one that ran last)',
+    }],
     options: [],
     examples: [['framekeep top', 'while framekeep up runs in another terminal'], ['framekeep top lab', 'one of several']],
   },
@@ -150,7 +197,10 @@ export const COMMANDS: readonly CommandEntry[] = [
       { long: 'boots', help: 'each boot with its ports and gaps' },
       { long: 'tui', help: 'look at it, and at its frames, on the whole terminal', commandLineOnly: true },
     ],
-    examples: [['framekeep inspect --tui /dev/shm/framekeep-sw0.pool', 'what happened, and the frames with their layers and bytes'], ['framekeep inspect --json /dev/shm/framekeep-sw0.pool | jq .window', 'the span of time it covers']],
+    examples: [
+      ['framekeep inspect --tui /dev/shm/framekeep-sw0.pool', 'what happened, and the frames with their layers and bytes'],
+      ['framekeep inspect --json /dev/shm/framekeep-sw0.pool | jq .window', 'the span of time it covers'],
+    ],
   },
   {
     name: 'verify',
@@ -170,15 +220,24 @@ export const COMMANDS: readonly CommandEntry[] = [
     arguments: [POOL, { name: 'FILTER', key: 'filterWords', value: v.text, optional: true, many: true, help: 'pcap-filter(7) expression, as --filter' }],
     options: [
       { long: 'write', short: 'w', value: v.output, required: true, help: 'file to write; - is standard output' },
-      { long: 'format', value: v.oneOf('FORMAT', ['pcapng', 'pcap']), shown: 'by the name: .pcap or pcapng', help: 'pcapng, or pcap with nanoseconds' },
-      { long: 'filter', short: 'f', value: v.text, placeholder: 'EXPR', fallback: '', shown: 'all', group: 'Which frames:', help: 'frames that this pcap-filter(7) expression selects' },
+      {
+        long: 'format', value: v.oneOf('FORMAT', ['pcapng', 'pcap']), shown: 'by the name: .pcap or pcapng',
+        help: 'pcapng, or pcap with nanoseconds',
+      },
+      {
+        long: 'filter', short: 'f', value: v.text, placeholder: 'EXPR', fallback: '', shown: 'all', group: 'Which frames:',
+        help: 'frames that this pcap-filter(7) expression selects',
+      },
       { long: 'from', value: v.moment, group: 'Which frames:', help: 'none older than this' },
       { long: 'to', value: v.moment, group: 'Which frames:', help: 'none newer than this' },
       { long: 'port', value: v.text, placeholder: 'NAME', key: 'ports', many: true, group: 'Which frames:', help: 'received by this port' },
       { long: 'boot', value: v.boot, group: 'Which frames:', shown: 'all', help: 'of one run of the switch: its number, or last' },
       { long: 'last', value: v.integer('N', 1, Number.MAX_SAFE_INTEGER), group: 'Which frames:', help: 'the newest N of those' },
       { long: 'follow', short: 'F', group: 'Which frames:', help: 'go on with what is kept from now on, until interrupted' },
-      { long: 'count', short: 'n', value: v.integer('N', 1, Number.MAX_SAFE_INTEGER), shown: 'no end', group: 'Which frames:', help: 'stop after so many frames' },
+      {
+        long: 'count', short: 'n', value: v.integer('N', 1, Number.MAX_SAFE_INTEGER), shown: 'no end', group: 'Which frames:',
+        help: 'stop after so many frames',
+      },
       { long: 'snap', value: v.integer('BYTES', 0, 65535), fallback: 0, shown: 'all', help: 'write at most so many bytes of a frame' },
       { long: 'progress', negatable: 'show none', help: 'show a progress bar (default: on a terminal, if it takes long)' },
     ],
@@ -221,7 +280,10 @@ export const COMMANDS: readonly CommandEntry[] = [
     arguments: [{ name: 'CAPTURE', key: 'captures', value: v.path, optional: true, many: true, help: 'pcap or pcapng files (default: captures/)' }],
     options: [
       { long: 'speed', value: v.factor, fallback: 1, help: 'factor on the recorded pace; 0: as fast as it goes' },
-      { long: 'pool', value: v.path, shown: '/dev/shm/framekeep-demo.pool, -demo-UID.pool of an ordinary user', group: 'The pool:', help: 'file that keeps the frames' },
+      {
+        long: 'pool', value: v.path, shown: '/dev/shm/framekeep-demo.pool, -demo-UID.pool of an ordinary user', group: 'The pool:',
+        help: 'file that keeps the frames',
+      },
       { ...POOL_SIZE, fallback: 64 * 1024 ** 2, shown: '64M' },
       KEEP,
       { long: 'once', negatable: 'go round until interrupted', help: 'end after one pass (default: unless on a terminal)' },

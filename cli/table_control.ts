@@ -2,11 +2,20 @@
 import type { ArgumentEntry, CommandEntry, OptionEntry } from './table.js';
 import * as v from './values.js';
 
-const NAME: OptionEntry = { long: 'name', short: 'n', value: v.switchName, shown: 'the one that runs', help: 'which switch, when several run', completes: 'switch' };
-const NAME_ARGUMENT: ArgumentEntry = { name: 'NAME', key: 'name', value: v.switchName, optional: true, help: 'which switch, when several run', completes: 'switch' };
+const NAME: OptionEntry = {
+  long: 'name', short: 'n', value: v.switchName, shown: 'the one that runs',
+  help: 'which switch, when several run', completes: 'switch',
+};
+const NAME_ARGUMENT: ArgumentEntry = {
+  name: 'NAME', key: 'name', value: v.switchName, optional: true,
+  help: 'which switch, when several run', completes: 'switch',
+};
 const PORT: ArgumentEntry = { name: 'PORT', key: 'port', value: v.text, help: 'what status calls it, or its number', completes: 'port' };
 const MAC: ArgumentEntry = { name: 'MAC', key: 'mac', value: v.mac, help: 'aa:bb:cc:dd:ee:ff' };
-const VLAN: OptionEntry = { long: 'vlan', value: v.integer('VLAN', 0, 4094), fallback: 0, shown: 'untagged', help: 'of a switch that learns per VLAN' };
+const VLAN: OptionEntry = {
+  long: 'vlan', value: v.integer('VLAN', 0, 4094), fallback: 0, shown: 'untagged',
+  help: 'of a switch that learns per VLAN',
+};
 const ON_OFF = v.oneOf('on|off', ['on', 'off']);
 
 /** What is made from the table. */
@@ -58,14 +67,19 @@ export const CONTROL_COMMANDS: readonly CommandEntry[] = [
     options: [NAME],
     examples: [],
     verbs: [
-      { name: 'list', summary: 'list the ports (what `framekeep ports` does)', description: 'Lists the ports.', arguments: [], options: [], examples: [['framekeep ports', 'of the only switch that runs']] },
+      {
+        name: 'list', summary: 'list the ports (what `framekeep ports` does)', description: 'Lists the ports.',
+        arguments: [], options: [],
+        examples: [['framekeep ports', 'of the only switch that runs']],
+      },
       {
         name: 'add', summary: 'open a port', description: 'Opens a port: kind:name[,option=value...], as for up.',
         arguments: [{ name: 'PORT', key: 'port', value: v.port, help: 'kind:name[,option=value...]' }], options: [],
         examples: [['framekeep ports add tap:vm2', 'a tap for one more virtual machine']],
       },
       {
-        name: 'remove', summary: 'close a port', description: 'Closes a port, and leaves its interface as it was found.', arguments: [PORT], options: [],
+        name: 'remove', summary: 'close a port',
+        description: 'Closes a port, and leaves its interface as it was found.', arguments: [PORT], options: [],
         examples: [['framekeep ports remove tap:vm2', 'the device that the switch made goes with it']],
       },
       {
@@ -98,9 +112,15 @@ export const CONTROL_COMMANDS: readonly CommandEntry[] = [
         name: 'add', summary: 'make a static entry', description: 'Makes a static entry: it neither ages nor moves, and goes with its port.',
         arguments: [MAC, PORT], options: [VLAN], examples: [['framekeep fdb add 02:00:00:00:00:01 tap:vm1', 'a station that must not move']],
       },
-      { name: 'delete', summary: 'delete an entry', description: 'Deletes an entry, static or learned.', arguments: [MAC], options: [VLAN], examples: [['framekeep fdb delete 02:00:00:00:00:01', 'it may be learned again']] },
       {
-        name: 'flush', summary: 'forget what was learned', description: 'Forgets what was learned; static entries stay.', arguments: [{ ...PORT, optional: true, help: 'only what is behind this port' }], options: [],
+        name: 'delete', summary: 'delete an entry', description: 'Deletes an entry, static or learned.',
+        arguments: [MAC], options: [VLAN],
+        examples: [['framekeep fdb delete 02:00:00:00:00:01', 'it may be learned again']],
+      },
+      {
+        name: 'flush', summary: 'forget what was learned',
+        description: 'Forgets what was learned; static entries stay.',
+        arguments: [{ ...PORT, optional: true, help: 'only what is behind this port' }], options: [],
         examples: [['framekeep fdb flush xdp:eth2', 'after cables were moved']],
       },
     ],
@@ -114,12 +134,19 @@ export const CONTROL_COMMANDS: readonly CommandEntry[] = [
     options: [NAME],
     examples: [],
     verbs: [
-      { name: 'show', summary: 'show what is kept (what `framekeep keep` does)', description: 'Shows what is kept.', arguments: [], options: [], examples: [['framekeep keep', 'of the only switch that runs']] },
+      {
+        name: 'show', summary: 'show what is kept (what `framekeep keep` does)', description: 'Shows what is kept.',
+        arguments: [], options: [],
+        examples: [['framekeep keep', 'of the only switch that runs']],
+      },
       {
         name: 'set', summary: 'change what is kept', description: 'Changes what is kept; what is not named stays.',
         arguments: [{ name: 'EXPR', key: 'words', value: v.text, optional: true, many: true, help: 'pcap-filter(7) expression; also all, none' }],
         options: [
-          { long: 'keep-port', value: v.keepPort, key: 'keepPorts', many: true, shown: 'as it is', help: 'only what this port received (:in), sent (:out), or both; - for every port', completes: 'port' },
+          {
+            long: 'keep-port', value: v.keepPort, key: 'keepPorts', many: true, shown: 'as it is',
+            help: 'only what this port received (:in), sent (:out), or both; - for every port', completes: 'port',
+          },
           { long: 'snap', value: v.integer('BYTES', 0, 65535), shown: 'as it is', help: 'at most so many bytes of a frame; 0: all' },
           { long: 'sample', value: v.integer('N', 1, 0xffffffff), shown: 'as it is', help: '1 in N of the selected frames' },
         ],
@@ -128,8 +155,16 @@ export const CONTROL_COMMANDS: readonly CommandEntry[] = [
           ['framekeep keep set --snap 128', 'the first bytes of what was kept before'],
         ],
       },
-      { name: 'freeze', summary: 'keep nothing new', description: 'Keeps nothing new: what the pool holds stays. Frames are forwarded as before.', arguments: [], options: [], examples: [['framekeep keep freeze', 'it has just happened: do not overwrite it']] },
-      { name: 'resume', summary: 'keep again', description: 'Keeps again, after a freeze.', arguments: [], options: [], examples: [['framekeep keep resume', 'seen enough']] },
+      {
+        name: 'freeze', summary: 'keep nothing new', description: 'Keeps nothing new: what the pool holds stays. Frames are forwarded as before.',
+        arguments: [], options: [],
+        examples: [['framekeep keep freeze', 'it has just happened: do not overwrite it']],
+      },
+      {
+        name: 'resume', summary: 'keep again', description: 'Keeps again, after a freeze.',
+        arguments: [], options: [],
+        examples: [['framekeep keep resume', 'seen enough']],
+      },
     ],
   },
   {
@@ -153,7 +188,8 @@ export const CONTROL_COMMANDS: readonly CommandEntry[] = [
     name: 'stop',
     group: 'A switch that runs:',
     summary: 'stop a running switch',
-    description: 'Ends a switch in order: sends what is in flight, commits what is kept, leaves interfaces as they were found; returns when that is done.',
+    description: 'Ends a switch in order: sends what is in flight, commits what is kept, leaves interfaces as they were found; '
+      + 'returns when that is done.',
     arguments: [NAME_ARGUMENT],
     options: [NAME],
     examples: [['framekeep stop lab', 'in order, as Ctrl-C would']],

@@ -3,7 +3,10 @@ import type { ArgumentEntry, CommandEntry, OptionEntry } from './table.js';
 import * as v from './values.js';
 
 const PORT: ArgumentEntry = { name: 'PORT', key: 'port', value: v.port, help: 'kind:name[,option=value...], as for up' };
-const COUNT: OptionEntry = { long: 'count', short: 'n', value: v.integer('N', 1, Number.MAX_SAFE_INTEGER), shown: 'no end', help: 'stop after so many frames' };
+const COUNT: OptionEntry = {
+  long: 'count', short: 'n', value: v.integer('N', 1, Number.MAX_SAFE_INTEGER), shown: 'no end',
+  help: 'stop after so many frames',
+};
 const DURATION: OptionEntry = { long: 'duration', value: v.seconds, shown: 'no end', help: 'stop after so long' };
 const QUIET: OptionEntry = { long: 'quiet', short: 'q', help: 'no progress on standard error; errors still' };
 const FORCE: OptionEntry = { long: 'force', help: 'take an interface that carries the default route' };
@@ -20,14 +23,23 @@ export const MEASURE_COMMANDS: readonly CommandEntry[] = [
     arguments: [PORT],
     options: [
       { long: 'rate', short: 'r', value: v.rate, fallback: 1000, help: 'frames a second, with k or M; 0: as many as go' },
-      { long: 'size', short: 's', value: v.frameSizes, fallback: [60], shown: '60', help: 'bytes without FCS; several, one after the other: 60,590,1514' },
+      {
+        long: 'size', short: 's', value: v.frameSizes, fallback: [60], shown: '60',
+        help: 'bytes without FCS; several, one after the other: 60,590,1514',
+      },
       COUNT, DURATION,
-      { long: 'from', value: v.path, placeholder: 'CAPTURE', group: 'What is sent:', help: 'frames of a pcap or pcapng file, round and round, as they are', completes: 'file' },
+      {
+        long: 'from', value: v.path, placeholder: 'CAPTURE', group: 'What is sent:',
+        help: 'frames of a pcap or pcapng file, round and round, as they are', completes: 'file',
+      },
       { long: 'source', value: v.mac, fallback: '02:00:00:00:00:01', group: 'What is sent:', help: 'the first source address' },
       { long: 'sources', value: v.integer('N', 1, 2 ** 24), fallback: 1, group: 'What is sent:', help: 'how many, counting up' },
       { long: 'destination', value: v.mac, fallback: '02:00:00:00:00:02', group: 'What is sent:', help: 'the first destination address' },
       { long: 'destinations', value: v.integer('N', 1, 2 ** 24), fallback: 1, group: 'What is sent:', help: 'how many, counting up' },
-      { long: 'through', value: v.oneOf('HOW', ['kernel', 'port']), shown: 'kernel, for xdp ports that can', help: 'who makes the frames: kernel or port' },
+      {
+        long: 'through', value: v.oneOf('HOW', ['kernel', 'port']), shown: 'kernel, for xdp ports that can',
+        help: 'who makes the frames: kernel or port',
+      },
       FORCE, QUIET,
     ],
     examples: [

@@ -19,12 +19,15 @@ export const WIRESHARK_COMMANDS: readonly CommandEntry[] = [
     examples: [],
     verbs: [
       {
-        name: 'show', summary: 'say where this Wireshark looks, and what it would list', description: 'Says where this Wireshark looks, whether the program is there, and what it would list.',
+        name: 'show', summary: 'say where this Wireshark looks, and what it would list',
+        description: 'Says where this Wireshark looks, whether the program is there, and what it would list.',
         arguments: [], options: [], examples: [['framekeep wireshark', 'is it installed?']],
       },
       {
-        name: 'install', summary: 'put the program there', description: 'Puts the program there. What it finds there of its own is replaced, anything else is left alone.',
-        arguments: [], options: WHERE, examples: [['framekeep wireshark install', 'for yourself'], ['sudo framekeep wireshark install --system', 'for everybody on this machine']],
+        name: 'install', summary: 'put the program there',
+        description: 'Puts the program there. What it finds there of its own is replaced, anything else is left alone.',
+        arguments: [], options: WHERE,
+        examples: [['framekeep wireshark install', 'for yourself'], ['sudo framekeep wireshark install --system', 'for everybody on this machine']],
       },
       {
         name: 'uninstall', summary: 'take it away', description: 'Takes the program away again.', arguments: [], options: WHERE,
@@ -36,7 +39,8 @@ export const WIRESHARK_COMMANDS: readonly CommandEntry[] = [
     name: 'extcap',
     group: 'What was kept:',
     summary: 'what Wireshark calls (extcap); lists what it would see',
-    description: 'Wireshark and tshark call this program by themselves, with options of theirs (--extcap-interfaces, --capture, ...).\nBy hand it lists what they would see.',
+    description: 'Wireshark and tshark call this program by themselves, with options of theirs (--extcap-interfaces, --capture, ...).\n'
+      + 'By hand it lists what they would see.',
     arguments: [],
     options: [],
     examples: [['framekeep extcap', 'the interfaces that Wireshark lists']],

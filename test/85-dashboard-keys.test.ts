@@ -2,7 +2,9 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
+import { read } from './capture_file.js';
 import { has } from './needs.js';
 import { ONCE, UNTOUCHED, Lab, accounts } from './dashboard_lab.js';
 
@@ -65,6 +67,61 @@ if (has('the dashboard in a terminal', 'tmux', 'ps')) {
     await terminal.keys('Enter');
     await terminal.shows('icmp.pcapng is there already');
     await terminal.keys('Escape', 'q');
+    t.is(await terminal.exitCode(), 0);
+  });
+
+  test.serial('an export\'s progress is on the screen from its beginning to its end, and Escape ends it where it is', async (t) => {
+    const lab = new Lab(t);
+    await lab.up(['gen:bulk,rate=0,count=120000', 'sink:rest'], '--pool-size', '256M');
+    const { global } = await lab.settled(), terminal = lab.top(), pid = await terminal.pid();
+    t.teardown(() => { try { process.kill(pid, 'SIGCONT'); } catch { /* it has ended */ } });
+    await terminal.shows(/frames; oldest/);
+    /** Lets the dashboard run for a moment at a time, and looks at its screen in between, until `wanted` is there; then it stands still. */
+    const step = async (wanted: RegExp, look: (text: string) => void): Promise<void> => {
+      for (let i = 0; i < 500; i++) {
+        process.kill(pid, 'SIGCONT');
+        await sleep(5);
+        process.kill(pid, 'SIGSTOP');
+        await sleep(30);
+        const text = terminal.text();
+        look(text);
+        if (wanted.test(text)) return;
+      }
+      throw new Error(`not shown: ${wanted.toString()}; this was:\n${terminal.text()}`);
+    };
+    const begin = async (file: string): Promise<void> => {
+      await terminal.keys('E', 'C-u');
+      terminal.type(file);
+      await terminal.shows(`to: ${file}`);
+      process.kill(pid, 'SIGSTOP');
+      await terminal.keys('Enter');
+    };
+
+    const seen: { readonly percent: number; readonly megabytes: number; readonly full: number; readonly cells: number }[] = [];
+    await begin('all.pcapng');
+    await step(/exported [\d,]+ frames in /, (text) => {
+      const bar = /^(█*)(░*) (\d+) % exporting to all\.pcapng, (\d+\.\d) MB; Esc ends it/m.exec(text);
+      if (bar !== null) seen.push({ percent: Number(bar[3]), megabytes: Number(bar[4]), full: bar[1].length, cells: bar[1].length + bar[2].length });
+    });
+    process.kill(pid, 'SIGCONT');
+    t.log(seen.map((s) => `${s.percent} %`).join(', '));
+    t.true(new Set(seen.map((s) => s.percent).filter((percent) => percent < 100)).size >= 2, 'it was seen to move');
+    seen.forEach((s, i) => {
+      t.true(Math.abs(s.full - s.percent / 100 * s.cells) <= 1, `${s.full} of ${s.cells} cells at ${s.percent} %`);
+      if (i > 0) t.true(s.percent >= seen[i - 1].percent && s.megabytes >= seen[i - 1].megabytes);
+    });
+    await terminal.shows(`exported ${Math.min(global.slots, global.committed).toLocaleString('en')} frames in `);
+
+    await begin('part.pcapng');
+    await step(/ % exporting to part\.pcapng/, () => undefined);
+    await terminal.keys('Escape');
+    process.kill(pid, 'SIGCONT');
+    const [, frames] = /exported ([\d,]+) frames?, as far as it came, in /.exec(await terminal.shows(/as far as it came/))!;
+    const part = read(join(lab.directory, 'part.pcapng'));
+    t.is(part.error, undefined);
+    t.is(part.frames.length, Number(frames.replaceAll(',', '')));
+    t.true(part.frames.length < Math.min(global.slots, global.committed));
+    await terminal.keys('q');
     t.is(await terminal.exitCode(), 0);
   });
 

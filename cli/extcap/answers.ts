@@ -30,16 +30,17 @@ export const dltsAnswer = (): string[] => ['dlt {number=1}{name=EN10MB}{display=
 
 /** @param reload  only the values of this option */
 export function configAnswer(source: Source, reload: string | undefined): string[] {
-  const { ports, isLive } = look(source), { last, follow } = defaultsOf(isLive);
+  const { ports, isLive } = look(source), { last, follow } = defaultsOf(isLive), span = last === Infinity ? 'all' : `${last}s`;
   // Without `enabled` Wireshark shows a box that nobody can check.
   const values = ports.map((port) => `value {arg=1}{value=${port.value}}{display=${shown(port.display)}}{enabled=true}{default=false}`);
   if (reload !== undefined) return reload === 'port' ? values : [];
   return [
-    `arg {number=0}{call=--last}{display=Begin with the last}{type=string}{default=${last === Infinity ? 'all' : `${last}s`}}{validation=^(all|[0-9]+([.][0-9]+)?(ms|s|m|h|d)?)$}`
+    `arg {number=0}{call=--last}{display=Begin with the last}{type=string}{default=${span}}{validation=^(all|[0-9]+([.][0-9]+)?(ms|s|m|h|d)?)$}`
       + '{tooltip=Frames that were kept before the capture begins: a time like 30s, 5m or 1h, all, or 0 for none}',
     `arg {number=1}{call=--port}{display=Ports}{type=multicheck}{tooltip=Frames that these ports received; none checked: all ports}`,
     ...values,
-    `arg {number=2}{call=--follow}{display=Follow}{type=boolean}{default=${follow}}{tooltip=Go on with frames as they are kept; otherwise the capture ends with what is there}`,
+    `arg {number=2}{call=--follow}{display=Follow}{type=boolean}{default=${follow}}`
+      + '{tooltip=Go on with frames as they are kept; otherwise the capture ends with what is there}',
     'arg {number=3}{call=--count}{display=Stop after frames}{type=unsigned}{default=0}{tooltip=0: no end}{group=Limits}',
     'arg {number=4}{call=--duration}{display=Stop after seconds}{type=unsigned}{default=0}{tooltip=0: no end}{group=Limits}',
     'arg {number=5}{call=--snap}{display=Bytes of a frame}{type=unsigned}{range=0,65535}{default=0}{tooltip=0: all that was kept}{group=Limits}',

@@ -34,10 +34,12 @@ export async function capture(line: ExtcapLine, source: Source, interrupted: Abo
       if (line.duration > 0) timer = setTimeout(() => limit.abort(), Math.min(line.duration * 1000, 2 ** 31 - 1));
       return new ByteSink(fd, line.fifo, SINK_BYTES, beside);
     }, {
-      match, from: momentOf(last, isLive), ports: line.ports, snap: line.snap, count: line.count || undefined, follow: line.follow ?? defaults.follow, signal, application,
+      match, from: momentOf(last, isLive), ports: line.ports, snap: line.snap, count: line.count || undefined,
+      follow: line.follow ?? defaults.follow, signal, application,
       news: (news) => tell(news, toolbar, freezer),
     });
-    toolbar.log(`${result.frames.toLocaleString('en')} frames, ${result.overtaken.toLocaleString('en')} replaced by the switch before they could be read`);
+    const written = result.frames.toLocaleString('en');
+    toolbar.log(`${written} frames, ${result.overtaken.toLocaleString('en')} replaced by the switch before they could be read`);
   } finally {
     clearTimeout(timer);
     freezer.close();
@@ -73,7 +75,8 @@ async function openWhenRead(path: string, signal: AbortSignal): Promise<number> 
       if (error instanceof FramekeepError) throw error;
     }
     if (signal.aborted) throw new FramekeepError('E_OUTPUT_CLOSED', `${path}: ended before anybody read it`);
-    if (Date.now() > end) throw new FramekeepError('E_EXTCAP_PIPE', `nobody has opened ${path} for reading within ${READER_MS / 1000} s`, 'start the capture in Wireshark');
+    if (Date.now() > end) throw new FramekeepError('E_EXTCAP_PIPE', `nobody has opened ${path} for reading within ${READER_MS / 1000} s`,
+      'start the capture in Wireshark');
     await after(20);
   }
 }
@@ -95,7 +98,8 @@ class Freezer {
       if (this.name === undefined) throw new FramekeepError('E_NO_SWITCH', 'no switch of yours writes this pool: there is nothing to freeze');
       const control = this.control = await connectControl(this.name);
       control.on('event', (event) => {
-        if (event.kind === 'keeping-frozen' || event.kind === 'keeping-resumed') this.toolbar.setButton(event.kind === 'keeping-frozen' ? 'Resume' : 'Freeze');
+        if (event.kind === 'keeping-frozen') this.toolbar.setButton('Resume');
+        else if (event.kind === 'keeping-resumed') this.toolbar.setButton('Freeze');
         if ('text' in event) this.toolbar.log(event.text);
       });
       control.once('close', () => {

@@ -52,15 +52,18 @@ export function readLine(argv: readonly string[]): ExtcapLine {
     if (isOurs) values.set(name, value ?? '');
   }
   const text = (name: typeof VALUES[number]): string | undefined => values.get(name);
-  const what = flags.has('capture') ? 'capture' : flags.has('extcap-interfaces') ? 'interfaces' : flags.has('extcap-dlts') ? 'dlts' : flags.has('extcap-config') ? 'config'
+  const what = flags.has('capture') ? 'capture' : flags.has('extcap-interfaces') ? 'interfaces'
+    : flags.has('extcap-dlts') ? 'dlts' : flags.has('extcap-config') ? 'config'
     : values.has('extcap-capture-filter') ? 'filter' : undefined;
   if (what !== undefined && what !== 'interfaces' && what !== 'filter' && !text('extcap-interface')) throw usage('extcap: --extcap-interface is missing');
   if (what === 'capture' && !text('fifo')) throw usage('extcap: --fifo is missing');
   return {
-    what, interface: text('extcap-interface'), reload: text('extcap-reload-option')?.replace(/^--/, ''), filter: text('extcap-capture-filter') ?? '', fifo: text('fifo'),
+    what, interface: text('extcap-interface'), reload: text('extcap-reload-option')?.replace(/^--/, ''),
+    filter: text('extcap-capture-filter') ?? '', fifo: text('fifo'),
     controlIn: text('extcap-control-in') || undefined, controlOut: text('extcap-control-out') || undefined,
     last: lastOf(text('last')), ports: (text('port') ?? '').split(',').map((p) => p.trim()).filter((p) => p !== ''), follow: followOf(text('follow')),
-    count: wholeNumber('count', text('count'), Number.MAX_SAFE_INTEGER), duration: spanOf('duration', text('duration')), snap: wholeNumber('snap', text('snap'), 65535),
+    count: wholeNumber('count', text('count'), Number.MAX_SAFE_INTEGER), duration: spanOf('duration', text('duration')),
+    snap: wholeNumber('snap', text('snap'), 65535),
   };
 }
 
@@ -73,7 +76,10 @@ function spanOf(name: string, text: string | undefined): number {
   } catch { throw usage(`extcap: --${name}: ${quoted(text)} is no time span: write seconds, or a number with ms, s, m, h or d`); }
 }
 
-const lastOf = (text: string | undefined): number | undefined => text === undefined || text.trim() === '' ? undefined : text.trim() === 'all' ? Infinity : spanOf('last', text);
+function lastOf(text: string | undefined): number | undefined {
+  if (text === undefined || text.trim() === '') return undefined;
+  return text.trim() === 'all' ? Infinity : spanOf('last', text);
+}
 
 function wholeNumber(name: string, text: string | undefined, most: number): number {
   if (text === undefined || text.trim() === '') return 0;

@@ -76,8 +76,10 @@ export async function findSource(value: string): Promise<Source> {
   const left = pool === undefined ? undefined : found.find((s) => identity(s.pool) === identity(pool));
   if (left !== undefined) return left;
   const why = passed.find((p) => p.path === pool || slugOf(p.path) === value);
-  throw new FramekeepError('E_EXTCAP_INTERFACE', why === undefined ? `there is no interface ${JSON.stringify(value.slice(0, 80))} any more` : `${shown(why.path)}: ${why.why}`,
-    found.length === 0 ? 'no switch of yours is running, and no pool was found: framekeep wireshark says where it looked' : `there is ${found.map((s) => s.value).join(', ')}; Wireshark lists them anew with F5`);
+  const what = why === undefined ? `there is no interface ${JSON.stringify(value.slice(0, 80))} any more` : `${shown(why.path)}: ${why.why}`;
+  throw new FramekeepError('E_EXTCAP_INTERFACE', what, found.length === 0
+    ? 'no switch of yours is running, and no pool was found: framekeep wireshark says where it looked'
+    : `there is ${found.map((s) => s.value).join(', ')}; Wireshark lists them anew with F5`);
 }
 
 const SWITCH_NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/;
@@ -85,7 +87,10 @@ const SWITCH_NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/;
 /** Printable, and without the braces that Wireshark's syntax ends at. */
 export const shown = (text: string): string => text.replaceAll(/[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069{}]/g, '\ufffd');
 
-const slugOf = (path: string): string => `${PREFIX}${basename(path).replace(/^framekeep-/, '').replace(/\.pool$/, '').replaceAll(/[^A-Za-z0-9._-]/g, '_').slice(0, 48) || '_'}.pool`;
+function slugOf(path: string): string {
+  const name = basename(path).replace(/^framekeep-/, '').replace(/\.pool$/, '').replaceAll(/[^A-Za-z0-9._-]/g, '_').slice(0, 48);
+  return `${PREFIX}${name || '_'}.pool`;
+}
 
 /** What its counters say of a switch's pool; they stay when it ends. The layout is that of switch/counters.ts. */
 function poolOf(name: string): string | undefined {
@@ -101,7 +106,8 @@ function filesOf(place: string, depth = 1): string[] {
     const stat = statSync(place);
     if (!stat.isDirectory()) return [place];
     return readdirSync(place, { withFileTypes: true }).slice(0, MOST_FILES)
-      .flatMap((entry) => entry.isFile() ? [join(place, entry.name)] : entry.isDirectory() && depth > 0 && place !== '/dev/shm' ? filesOf(join(place, entry.name), depth - 1) : []).sort();
+      .flatMap((entry) => entry.isFile() ? [join(place, entry.name)]
+        : entry.isDirectory() && depth > 0 && place !== '/dev/shm' ? filesOf(join(place, entry.name), depth - 1) : []).sort();
   } catch { return []; }
 }
 

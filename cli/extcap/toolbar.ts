@@ -110,7 +110,8 @@ export function openPipe(path: string, how: number): number {
     fd = openSync(path, how | constants.O_NONBLOCK | constants.O_NOCTTY);
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENXIO') throw cause;
-    throw new FramekeepError('E_EXTCAP_PIPE', `the pipe ${path} cannot be opened: ${(cause as NodeJS.ErrnoException).code ?? String(cause)}`, 'Wireshark makes it: start the capture there', { cause });
+    const why = (cause as NodeJS.ErrnoException).code ?? String(cause);
+    throw new FramekeepError('E_EXTCAP_PIPE', `the pipe ${path} cannot be opened: ${why}`, 'Wireshark makes it: start the capture there', { cause });
   }
   if (fstatSync(fd).isFIFO()) return fd;
   closeSync(fd);

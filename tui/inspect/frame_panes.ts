@@ -205,7 +205,9 @@ export class FramePanes {
   private toMark(step: 1 | -1): void {
     const { frames } = this, { list } = this.list;
     if (frames.marks.size > 0) {
-      for (let row = list.chosen + step; row >= 0 && row < frames.count; row += step) if (frames.marks.has(frames.id(row))) { list.choose(row); return; }
+      for (let row = list.chosen + step; row >= 0 && row < frames.count; row += step) {
+        if (frames.marks.has(frames.id(row))) { list.choose(row); return; }
+      }
     }
     this.owner.say(frames.marks.size === 0 ? 'no frame is marked: m marks' : 'no other one in that direction', 'warn');
   }

@@ -47,14 +47,16 @@ export function frameLayer(a: FrameAccess, number: number, id: number, boot: Boo
   const spec = boot?.ports.find((p) => p.id === a.ingress)?.spec ?? `port ${a.ingress}`, cut = a.captured < a.wire;
   const child = (name: string, text: string): Field => ({ key: '', name, text, at: 0, length: 0, value: undefined, children: [] });
   return {
-    key: '', name: `Frame ${number}`, text: `${a.wire} bytes${cut ? `, ${a.captured} of them kept` : ''}, in by ${spec}, ${verdictText(a.verdict, boot)}`, at: 0, length: a.captured, value: undefined,
+    key: '', name: `Frame ${number}`, at: 0, length: a.captured, value: undefined,
+    text: `${a.wire} bytes${cut ? `, ${a.captured} of them kept` : ''}, in by ${spec}, ${verdictText(a.verdict, boot)}`,
     children: [
       child('Time', iso(ns)), child('Since the first frame', `${secondsText(ns - begin, 9)} s`),
       child('Time stamp by', (a.flags & FLAG_SWITCH_TIME) !== 0 ? 'the switch, when it took the frame from the ring' : 'the driver'),
       child('Received by', spec), child('Forwarded', verdictText(a.verdict, boot)),
       child('Length', `${a.wire} bytes on the wire, ${a.captured} kept`),
       child('Checksum', (a.flags & FLAG_CHECKSUM_COMPLETED) !== 0 ? 'completed by the port: the sender had left it to the NIC' : 'as received'),
-      child('Kept as', `sequence ${id - lane * LANE_UNIT}${lane > 0 ? ` of lane ${lane}` : ''}, boot ${a.boot}${boot === undefined ? ' (its block is gone)' : boot.name === '' ? '' : ` of ${boot.name}`}`),
+      child('Kept as', `sequence ${id - lane * LANE_UNIT}${lane > 0 ? ` of lane ${lane}` : ''}, boot ${a.boot}`
+        + (boot === undefined ? ' (its block is gone)' : boot.name === '' ? '' : ` of ${boot.name}`)),
     ],
   };
 }

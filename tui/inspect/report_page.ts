@@ -62,7 +62,8 @@ export class ReportPage {
     };
 
     lines.push([report.live ? ['A switch is keeping frames in it.', 'good'] : ['No switch has it.', 'bold']]);
-    wrap(`${bytesText(geometry.bytes)} on ${medium.kind}, buffers of ${geometry.chunk} bytes. ${medium.promise[0].toUpperCase()}${medium.promise.slice(1)}.`, 'dim', 0);
+    const promise = medium.promise[0].toUpperCase() + medium.promise.slice(1);
+    wrap(`${bytesText(geometry.bytes)} on ${medium.kind}, buffers of ${geometry.chunk} bytes. ${promise}.`, 'dim', 0);
     if (window.frames === 0) lines.push([['No frame is kept in it.', 'warn']]);
     else {
       const span = `from ${dayText(seconds(window.oldest!))} to ${later(window.oldest!, window.newest!)}.`, isWide = width >= 110;
@@ -78,7 +79,8 @@ export class ReportPage {
     else {
       const chart = timeLine(this.frames, Math.max(20, width - LABEL - TAIL - 3));
       lines.push(...drawTimeLine(chart, boots, look));
-      wrap(`${torn > 0 || damaged > 0 || gaps.length > 0 ? '^ torn or missing  ' : ''}${endMark('without a word', look)} killed or crashed  ${endMark('in order', look)} ended in order  ${endMark('running', look)} running`, 'dim');
+      const holes = torn > 0 || damaged > 0 || gaps.length > 0 ? '^ torn or missing  ' : '';
+      wrap(`${holes}${endMark('without a word', look)} killed or crashed  ${endMark('in order', look)} ended in order  ${endMark('running', look)} running`, 'dim');
       const nothing = torn === 0 && damaged === 0 && gaps.length === 0 && report.findings.length === 0;
       if (nothing) wrap('No record is torn, none is damaged, no frame is missing between the oldest and the newest.', 'good');
       if (torn > 0) wrap(`${plural(torn, 'record')} torn by a crash in mid-batch: never acknowledged, or the oldest, which that batch was replacing.`, 'warn');

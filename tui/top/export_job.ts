@@ -49,7 +49,8 @@ export class ExportJob {
             told();
           },
         });
-        return `${countText(result.frames)} frame${result.frames === 1 ? '' : 's'} in ${wish.file}${result.aborted ? ', as far as it came' : ''}`;
+        // The file's name last: where the line is too long, that is what is cut.
+        return `${countText(result.frames)} frame${result.frames === 1 ? '' : 's'}${result.aborted ? ', as far as it came,' : ''} in ${wish.file}`;
       } finally {
         pool.close();
         closeSync(fd);
