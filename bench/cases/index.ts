@@ -8,6 +8,7 @@ import { fabricCommit } from './fabric_commit.js';
 import { growth } from './growth.js';
 import { soak } from './soak.js';
 import { storage } from './storage.js';
+import { superFrames } from './super_frames.js';
 import { workers } from './workers.js';
 import { xdpIdle } from './xdp_idle.js';
 import { xdpLatency } from './xdp_latency.js';
@@ -17,5 +18,5 @@ import { xdpTcp } from './xdp_tcp.js';
 
 export const CASES: readonly Case[] = [
   fabric, fabricKept, fabricFilter, fabricCommit, fabricDma, workers, growth,
-  xdpSaturated, xdpLossless, xdpTcp, xdpLatency, xdpIdle, storage, soak,
+  xdpSaturated, xdpLossless, xdpTcp, superFrames, xdpLatency, xdpIdle, storage, soak,
 ];
