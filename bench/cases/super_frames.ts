@@ -1,6 +1,10 @@
-/** TCP in segments that nobody cuts: two taps with headers against the kernel's bridge, and against frames as the wire has them. */
+/**
+ * TCP in segments that nobody cuts: two taps with headers against the kernel's bridge, and against frames as the wire has them. Beside
+ * it what AF_XDP's frames in several buffers would bring on veth, where the hosts' MTU is 60,000: a loop that does nothing else.
+ */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { packageRoot } from '../../native/index.js';
 import { over, type Case, type Contestant } from '../case.js';
 import { lacking } from '../child.js';
@@ -28,14 +32,30 @@ function taps(name: string, keep: 'all' | 'none', superFrames: boolean): SwitchK
   };
 }
 
+/** veths of an MTU on a wire of AF_XDP sockets that take frames in several buffers. */
+function fragments(mtu: number): SwitchKind {
+  return {
+    name: `AF_XDP loop, frames in several buffers, MTU ${mtu.toLocaleString('en')}`, keeps: false,
+    async start(lab) {
+      for (const [namespace, device] of [[lab.middle, 'p0'], [lab.middle, 'p1'], [lab.a, 'eth0'], [lab.b, 'eth0']]) sh(`ip -n ${namespace} link set ${device} mtu ${mtu}`);
+      // The checksum of a frame in several buffers is nobody's here: senders make it themselves. Native XDP takes their segmentation anyway.
+      for (const host of [lab.a, lab.b]) lab.shIn(host, 'ethtool -K eth0 tx off >/dev/null');
+      const child = lab.start(lab.middle, [process.execPath, fileURLToPath(new URL('../net/multi_buffer_worker.js', import.meta.url)), 'p0', 'p1', 'native'], 1);
+      await child.until((out) => out.includes('ready'));
+      return { pid: child.pid, stop: () => child.stop() };
+    },
+  };
+}
+
+const FRAGMENTS = fragments(60000), FRAGMENTS_1500 = fragments(1500);
 const SUPER = taps('taps, super-frames', 'none', true), SUPER_KEPT = taps('taps, super-frames, all kept', 'all', true);
 const PLAIN = taps('taps, frames of 1,514 bytes', 'none', false), PLAIN_KEPT = taps('taps, frames of 1,514 bytes, all kept', 'all', false);
-const KINDS = [BRIDGE, SUPER, SUPER_KEPT, PLAIN, PLAIN_KEPT, FRAMEKEEP, FRAMEKEEP_KEPT, BRIDGE_TCPDUMP];
+const KINDS = [BRIDGE, SUPER, SUPER_KEPT, PLAIN, PLAIN_KEPT, FRAMEKEEP, FRAMEKEEP_KEPT, FRAGMENTS, FRAGMENTS_1500, BRIDGE_TCPDUMP];
 
 export const superFrames: Case = {
   name: 'super-frames',
   about: 'one TCP connection (iperf3) between hosts on taps that pass segments of up to 64 KiB, on taps and on veth that pass frames of 1,514 bytes, and through the kernel bridge',
-  needs: ['root', 'ip', 'iperf3', 'taskset', 'ping'],
+  needs: ['root', 'ip', 'iperf3', 'taskset', 'ping', 'ethtool'],
   rounds: 3,
   contestants: (settings) => KINDS.map((kind): Contestant => measured(kind, async (lab, sw) => {
     const server = lab.start(lab.b, ['iperf3', '-s', '-1', '--forceflush']);
@@ -60,6 +80,7 @@ export const superFrames: Case = {
       row('… everything kept, of frames of 1,514 bytes between taps', SUPER_KEPT, PLAIN_KEPT),
       row('… everything kept, of AF_XDP on veth', SUPER_KEPT, FRAMEKEEP_KEPT),
       row('… everything kept, of the bridge with tcpdump', SUPER_KEPT, BRIDGE_TCPDUMP),
+      row('frames of 60,014 bytes in several buffers, of 1,514 in one (AF_XDP loop on veth, nothing kept)', FRAGMENTS, FRAGMENTS_1500),
       ...KINDS.map((kind) => ({ what: kind.name, value: of(kind), unit: 'Mb/s' })),
     ];
   },
