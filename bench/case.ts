@@ -35,8 +35,11 @@ export interface Case {
   readonly about: string;
   /** Where it runs: none needs nothing; the others are refused by name where it is missing. */
   readonly needs: readonly string[];
-  /** Rounds that one measurement is worth by default: fewer for what takes minutes. */
+  /** Rounds by default, instead of 3. */
   readonly rounds?: number;
+  /** What it takes in a whole run, about; and by itself, where that is something else. */
+  readonly minutes: number;
+  readonly minutesAlone?: number;
   contestants(settings: Settings): Contestant[] | Promise<Contestant[]>;
   rows(median: Median): Row[];
   /** Plots from the medians, for docs/performance.md. */
@@ -59,6 +62,8 @@ export interface Plot {
 export interface Settings {
   /** Short and small: to see that it works. The figures say little. */
   readonly quick: boolean;
+  /** Every case is measured, none was named. */
+  readonly whole: boolean;
   /** What a case takes of its own: `--set soak=3600`. */
   set(name: string, otherwise: number): number;
   /** Says something while a measurement takes long. */

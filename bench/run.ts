@@ -33,7 +33,7 @@ if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0)) fail('--r
 
 let interrupted = false, interruptedAt = 0;
 const settings: Settings = {
-  quick: values.quick,
+  quick: values.quick, whole: positionals.length === 0,
   set: (name, otherwise) => own.get(name) ?? otherwise,
   progress: (text) => { say(text); },
 };
@@ -48,6 +48,10 @@ function say(text: string): void {
   process.stderr.write(process.stderr.isTTY ? `\r\x1b[K${text.slice(0, (process.stderr.columns ?? 100) - 1)}` : `${text}\n`);
 }
 
+/** As it was asked for: other rounds take another time. */
+const minutesOf = ({ minutes, minutesAlone = minutes, rounds: own = 3 }: Case): number => values.quick ? minutes / 10 : (settings.whole ? minutes : minutesAlone) * (rounds ?? own) / own;
+const leftInWords = (minutes: number): string => minutes < 1 ? 'less than a minute left' : `about ${Math.round(minutes)} min left`;
+
 function chosen(): Case[] {
   if (positionals.length === 0) return [...CASES];
   return positionals.flatMap((word) => {
@@ -57,7 +61,8 @@ function chosen(): Case[] {
   });
 }
 
-async function measureCase(of: Case, result: CaseResult): Promise<void> {
+/** @param later  minutes that the cases after this one take */
+async function measureCase(of: Case, result: CaseResult, later: number): Promise<void> {
   const lacks = of.needs.length > 0 ? lacking(...of.needs) : undefined;
   if (lacks !== undefined) { result.missing['all of it'] = lacks; return; }
   let there: Contestant[] = [];
@@ -66,11 +71,13 @@ async function measureCase(of: Case, result: CaseResult): Promise<void> {
       if (contestant.missing !== undefined) result.missing[contestant.name] = contestant.missing;
       else there.push(contestant);
     }
-    const wanted = rounds ?? (settings.quick ? 1 : of.rounds ?? 5);
-    for (let round = 1; round <= wanted; round++) {
+    const begun = performance.now(), wanted = rounds ?? (settings.quick ? 1 : of.rounds ?? 3);
+    for (let round = 1, done = 0; round <= wanted; round++) {
       for (const contestant of [...there]) {
         if (interrupted) return;
-        say(`${of.name}: round ${round} of ${wanted}: ${contestant.name}`);
+        const spent = (performance.now() - begun) / 60_000, here = done === 0 ? minutesOf(of) : spent / done * (there.length * (wanted - round + 1) - done % there.length);
+        say(`${of.name}: round ${round} of ${wanted}: ${contestant.name} (${leftInWords(here + later)})`);
+        done++;
         try {
           (result.rounds[contestant.name] ??= []).push(await contestant.measure());
         } catch (error) {
@@ -117,12 +124,13 @@ function save(): void {
   if (values.json !== undefined) writeFileSync(values.json, JSON.stringify(report, undefined, 1) + '\n');
   if (values.page !== undefined) writePage(values.page, report);
 }
-for (const one of chosen()) {
+const wanted = chosen();
+for (const [i, one] of wanted.entries()) {
   if (interrupted) break;
   const result = newResult(one);
   report.cases.push(result);
   try {
-    await measureCase(one, result);
+    await measureCase(one, result, wanted.slice(i + 1).reduce((sum, c) => sum + minutesOf(c), 0));
   } catch (error) {
     result.failed['all of it'] = (error as Error).message;
   }

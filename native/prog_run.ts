@@ -11,6 +11,8 @@ export interface ProgRunOptions {
   readonly count: number;
   /** Frames of one call: it cannot be stopped within. 2^20 saturates. */
   readonly most?: number;
+  /** Of a rate: most frames that are made up for at once after a pause, the others are left out; by default all are made up for. */
+  readonly behind?: number;
   /** -1: any. */
   readonly cpu?: number;
   /** How many addresses each; the first is the frame's. */
@@ -33,7 +35,7 @@ export interface ProgRun {
 export function progRun(o: ProgRunOptions): ProgRun {
   const low = (frame: Uint8Array, at: number): number => (frame[at + 3] << 16) | (frame[at + 4] << 8) | frame[at + 5];
   const [first] = o.frames;
-  const options = Float64Array.of(o.rate, o.count, o.most ?? 1 << 20, o.cpu ?? -1, low(first, 0), o.destinations, low(first, 6), o.sources);
+  const options = Float64Array.of(o.rate, o.count, o.most ?? 1 << 20, o.cpu ?? -1, low(first, 0), o.destinations, low(first, 6), o.sources, o.behind ?? 0);
   const result = addon['progRunStart'](o.ifindex, options, Uint32Array.from(o.frames, (f) => f.length), Buffer.concat(o.frames));
   if ('errno' in result) {
     if (result.errno === -1) throw new FramekeepError('E_PROG_RUN_PERMISSION', 'the kernel makes frames for the privileged only', 'it needs CAP_NET_ADMIN and CAP_BPF: run it as root');

@@ -11,6 +11,7 @@ export const fabric: Case = {
   name: 'fabric',
   about: '64-byte frames of 1,024 MACs, nothing kept: take from a ring, learn, look up, forward, give buffers back; one thread',
   needs: [],
+  minutes: 1,
   contestants: (settings) => [
     typescript('framekeep', settings, RINGS), reference('C++', settings, RINGS),
     typescript('framekeep, frames written by the other core', settings, WIRE), reference('C++, frames written by the other core', settings, WIRE),

@@ -8,6 +8,7 @@ export const fabricCommit: Case = {
   name: 'fabric-commit',
   about: 'commit-before-forward against commit-after, 64-byte frames, every frame kept and flushed',
   needs: [],
+  minutes: 0.5,
   contestants: (settings) => [typescript('before', settings, { ...KEPT, commitBeforeForward: true }), typescript('after', settings, KEPT)],
   rows(median) {
     const before = median('before', 'mpps'), after = median('after', 'mpps');

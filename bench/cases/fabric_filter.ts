@@ -7,6 +7,7 @@ export const fabricFilter: Case = {
   name: 'fabric-filter',
   about: `mixed traffic; the filter "${FOUR_TERMS}" selects 1 %, against keeping nothing`,
   needs: [],
+  minutes: 1,
   contestants: (settings) => [
     typescript('filter', settings, { size: 'mixed', keep: FOUR_TERMS, flush: true }), typescript('no filter', settings, { size: 'mixed' }),
     typescript('filter, 64', settings, { keep: FOUR_TERMS, flush: true }), typescript('no filter, 64', settings, {}),

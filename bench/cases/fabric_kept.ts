@@ -11,6 +11,7 @@ export const fabricKept: Case = {
   name: 'fabric-kept',
   about: 'every frame kept and flushed (clwb of frame and record, two fences); the source on the other core writes each frame; pool larger than the last-level cache',
   needs: [],
+  minutes: 3,
   contestants: (settings) => [...COSTS.keys()].flatMap((size): Contestant[] => [
     typescript(`kept, ${size}`, settings, { size, ...KEPT }), reference(`C++ kept, ${size}`, settings, { size, ...KEPT }), typescript(`not kept, ${size}`, settings, { size }),
   ]),

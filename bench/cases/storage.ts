@@ -14,6 +14,7 @@ export const storage: Case = {
   name: 'storage',
   about: 'a pool of 10^6 mixed frames (496 bytes on average) on tmpfs: recovery, a four-term filter over all of it, export beside editcap on the same frames',
   needs: [],
+  minutes: 1.5,
   async contestants(settings) {
     const frames = settings.quick ? 50_000 : settings.set('frames', 1_000_000), small = Math.round(frames / 16);
     const dir = directory = mkdtempSync('/dev/shm/framekeep-bench-');

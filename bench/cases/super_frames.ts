@@ -56,7 +56,7 @@ export const superFrames: Case = {
   name: 'super-frames',
   about: 'one TCP connection (iperf3) between hosts on taps that pass segments of up to 64 KiB, on taps and on veth that pass frames of 1,514 bytes, and through the kernel bridge',
   needs: ['root', 'ip', 'iperf3', 'taskset', 'ping', 'ethtool'],
-  rounds: 3,
+  minutes: 1.5,
   contestants: (settings) => KINDS.map((kind): Contestant => measured(kind, async (lab, sw) => {
     const server = lab.start(lab.b, ['iperf3', '-s', '-1', '--forceflush']);
     try {

@@ -45,6 +45,7 @@ export const workers: Case = {
   name: 'workers',
   about: 'a switch with four generators of 60-byte frames on one data-plane thread, and on two (--workers 2); stations that speak within a thread, and across',
   needs: [],
+  minutes: 1.5,
   contestants: (settings) => [
     measured('one', 1, 'within', 'none', settings), measured('two', 2, 'within', 'none', settings), measured('one, across', 1, 'across', 'none', settings), measured('two, across', 2, 'across', 'none', settings),
     measured('one, kept', 1, 'within', 'all', settings), measured('two, kept', 2, 'within', 'all', settings),

@@ -39,10 +39,11 @@ export const xdpIdle: Case = {
   name: 'xdp-idle',
   about: 'four ports: CPU while idle, from the command to the first frame forwarded, resident memory beyond the pool',
   needs: ['root', 'ip', 'ethtool', 'taskset', 'ping'],
+  minutes: 2,
   contestants: (settings) => [
     ...[FRAMEKEEP_KEPT, FORWARDER, OVS, TESTPMD, VDE].map((kind) => measured(kind, async (_, sw) => {
       await wait(1);
-      const percent = await cpuPercent(sw.pid!, settings.quick ? 1 : 5);
+      const percent = await cpuPercent(sw.pid!, settings.quick ? 1 : settings.set('seconds', 4));
       return { percent, residentMb: residentBytes(sw.pid!) / 1e6 };
     }, { ports: 4 })),
     start(FRAMEKEEP), start(FORWARDER),

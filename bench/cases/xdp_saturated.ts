@@ -17,7 +17,7 @@ export function saturated(kind: SwitchKind, settings: Settings): Contestant {
           await load(lab, { rate: 0, seconds: 0.3, size: 60 });
           await sw.accounts?.();
           await sw.keep?.();
-          const { offered, delivered, seconds } = await load(lab, { rate: 0, seconds: settings.quick ? 0.5 : settings.set('seconds', 3), size: 60 });
+          const { offered, delivered, seconds } = await load(lab, { rate: 0, seconds: settings.quick ? 0.5 : settings.set('seconds', 2), size: 60 });
           const accounts = await sw.accounts?.(), kept = await sw.kept?.();
           return {
             kpps: delivered / seconds / 1000, offeredKpps: offered / seconds / 1000, ...(kept !== undefined && { keptKpps: kept / seconds / 1000, keptShare: kept / delivered }),
@@ -39,6 +39,7 @@ export const xdpSaturated: Case = {
   name: 'xdp-saturated',
   about: 'two veth pairs, saturating 60-byte frames of a learned address made by the kernel on CPU 0, the switch on CPU 1',
   needs: ['root', 'ip', 'ethtool', 'taskset', 'ping'],
+  minutes: 4,
   contestants: (settings) => KINDS.map((kind) => saturated(kind, settings)),
   rows(median) {
     const k = (kind: SwitchKind): number | undefined => median(kind.name, 'kpps'), unit = 'k frames/s';

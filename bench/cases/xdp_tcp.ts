@@ -11,14 +11,14 @@ export const xdpTcp: Case = {
   name: 'xdp-tcp',
   about: 'one TCP connection through the switch (iperf3), default offloads on veth, and offloads off in both hosts',
   needs: ['root', 'ip', 'ethtool', 'iperf3', 'taskset', 'ping'],
-  rounds: 3,
+  minutes: 4,
   contestants: (settings) => KINDS.flatMap((kind) => [false, true].map((off): Contestant => measured(kind, async (lab, sw) => {
     if (off) for (const host of [lab.a, lab.b]) lab.shIn(host, 'ethtool -K eth0 tx off tso off gso off gro off >/dev/null');
     const server = lab.start(lab.b, ['iperf3', '-s', '-1', '--forceflush']);
     try {
       await server.until((out) => out.includes('listening'));
       await sw.keep?.();
-      const seconds = settings.quick ? 1 : settings.set('seconds', 4);
+      const seconds = settings.quick ? 1 : settings.set('seconds', 2);
       // Where nothing passes, iperf3 would wait for minutes: it has twice its time, and what came is what it made.
       const { stdout } = await lab.run(lab.a, ['timeout', String(2 * seconds + 3), 'iperf3', '-c', '10.79.0.2', '-J', '-t', String(seconds), '--connect-timeout', '2000'], { seconds: 2 * seconds + 10, anyCode: true });
       let bits = 0;
