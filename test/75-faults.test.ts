@@ -136,7 +136,7 @@ test.serial('frames of every length, from none to more than a buffer has: replay
 
 test.serial('generated frames, the 60 shortest, 60 between and the 60 that reach a buffer\'s end: forwarded, kept and exported byte for byte; the next one is refused', async (t) => {
   const place = new Place(t), least = 22, most = 1792;
-  const sw = await Switch.start({ name: 'gen-sweep', pool: place.pool, create: { bytes: 32 << 20 }, maxFrame: most, checked: true });
+  const sw = await Switch.start({ name: `gen-sweep-${process.pid}`, pool: place.pool, create: { bytes: 32 << 20 }, maxFrame: most, checked: true });
   t.teardown(() => sw.stop());
   const { id: sink } = await sw.addPort('sink:s');
   // A generator makes one length, and a port more or less takes 20 ms: all 1,771 took 35 s.
