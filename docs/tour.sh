@@ -25,10 +25,10 @@ trap 'exit 130' INT TERM
 say() { printf '\n# %s\n' "$1"; }
 show() { printf '$ %s\n' "$*"; "$@"; }
 fail() { echo "tour: $1" >&2; exit 1; }
-# Waits up to ten seconds for something to become true.
+# Waits up to a minute for something to become true.
 until_true() {
   n=0
-  until "$@" >/dev/null 2>&1; do n=$((n + 1)); [ $n -lt 100 ] || return 1; sleep 0.1; done
+  until "$@" >/dev/null 2>&1; do n=$((n + 1)); [ $n -lt 600 ] || return 1; sleep 0.1; done
 }
 
 [ "$(id -u)" -eq 0 ] || fail 'network namespaces need root'
@@ -60,7 +60,7 @@ show ip netns exec "$tour-a" ping -c 3 -i 0.2 10.9.0.2
 ip netns exec "$tour-b" node -e 'require("http").createServer((_, reply) => reply.end("hello through framekeep\n")).listen(80, () => console.log("listening"))' >"$pool.web" &
 server=$!
 until_true grep -q listening "$pool.web" || fail 'the web server did not start'
-show ip netns exec "$tour-a" curl -s -m 5 http://10.9.0.2/
+show ip netns exec "$tour-a" curl -s -m 20 http://10.9.0.2/
 
 say 'pull the plug: no handler runs, nothing is saved'
 show kill -9 $switch

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { openCapture } from '../logger/capture/index.js';
 import { CAPTURES, SECTION, block, epoch, fields, folder, fresh, hex, hi, le, lo, read, run, saved } from './capture_file.js';
+import { difference } from './alike.js';
 import { has } from './needs.js';
 
 const captures = (readdirSync(CAPTURES, { recursive: true }) as string[]).filter((name) => /\.pcap(ng)?$/.test(name)).sort();
@@ -46,7 +47,7 @@ test('each damaged capture gives its good frames, then the one error that says w
 test('pcapng of either byte order reads the same', (t) => {
   const big = captures.filter((name) => name.startsWith('pcapng/be/'));
   t.is(big.length, 26);
-  for (const name of big) t.deepEqual(read(join(CAPTURES, name)).frames, read(join(CAPTURES, name.replace('/be/', '/le/'))).frames, name);
+  for (const name of big) t.is(difference(read(join(CAPTURES, name)).frames, read(join(CAPTURES, name.replace('/be/', '/le/'))).frames), '', name);
 });
 
 /** Two fuzzed files have 808,464,432 µs in a second: tshark's nanoseconds pass 2^32, the reader carries them into the seconds. */
@@ -60,13 +61,13 @@ if (has('every capture compared with tshark', 'tshark')) {
     const worker = async () => {
       while (next < rest.length) {
         const name = rest[next++], file = join(CAPTURES, name), ours = read(file).frames;
-        const { stdout } = await run('tshark', ['-n', '-r', file, ...fields('frame.time_epoch frame.cap_len frame.len frame.interface_id frame.interface_name frame.encap_type frame.protocols')])
+        const { stdout } = await run('tshark', ['-n', '-r', file, ...fields('frame.time_epoch frame.cap_len frame.len frame.interface_id frame.interface_name frame.encap_type frame.protocols')], { maxBuffer: 1 << 28 })
           .catch((error: { stdout: string }) => error); // it exits 2 where a file is damaged
         const theirs = stdout.split('\n').filter((line) => line !== '').map((line) => line.split('\t'));
         // Custom blocks show as frames without an interface; classic pcap has none at all.
         const frames = ours.length > 0 && name.endsWith('ng') ? theirs.filter((line) => line[3] !== '') : theirs.filter((line) => line[6] !== 'data' || !name.endsWith('ng'));
-        t.deepEqual(frames.map((line) => line.slice(0, 3)),
-          ours.map((f) => [!f.hasTime ? '' : f.time === FUZZED_TIME ? '808464432.1010580352' : epoch(f.time), String(f.data.length), String(f.wire)]), name);
+        t.is(difference(frames.map((line) => line.slice(0, 3)),
+          ours.map((f) => [!f.hasTime ? '' : f.time === FUZZED_TIME ? '808464432.1010580352' : epoch(f.time), String(f.data.length), String(f.wire)])), '', name);
         for (const [i, f] of ours.entries()) {
           if (name.endsWith('ng')) t.is(frames[i][3], String(f.interfaceId), name);
           if (name.endsWith('ng') && f.section === 0) t.is(frames[i][4], f.name.replaceAll('\r', '\\r').replaceAll('\n', '\\n'), name);
@@ -135,7 +136,7 @@ test('10,000 mutated captures: a capture\'s own errors or none, in bounded time 
   const seen = new Set<string>();
   let state = 99;
   const random = (n: number) => { state = (Math.imul(state, 1664525) + 1013904223) >>> 0; return Math.floor((state / 2 ** 32) * n); };
-  const start = performance.now();
+  const start = process.cpuUsage();
   for (let run = 0; run < 10000; run++) {
     const bytes = Buffer.from(seeds[random(seeds.length)]), head = run % 2 === 0 ? bytes.length : Math.min(bytes.length, 200);
     for (let i = random(4); i >= 0; i--) {
@@ -150,13 +151,17 @@ test('10,000 mutated captures: a capture\'s own errors or none, in bounded time 
     if (largest > 1 << 18 || frames.length > bytes.length) t.fail(`run ${run}: ${largest} bytes of buffer, ${frames.length} frames`);
   }
   t.deepEqual(seen, codes);
-  t.log(`${((performance.now() - start) / 1000).toFixed(1)} s`);
-  t.true(performance.now() - start < 30000);
+  // Of a processor, however many share it; 2 s where this was written.
+  const { user, system } = process.cpuUsage(start), seconds = (user + system) / 1e6;
+  t.log(`${seconds.toFixed(1)} s of a processor`);
+  t.true(seconds < 60);
 });
 
 test('a fifo is read like a file', (t) => {
   const fifo = fresh(), name = join(CAPTURES, 'QinQpacket.pcap');
   execFileSync('mkfifo', [fifo]);
   spawn('sh', ['-c', `cat ${name} > ${fifo}`]);
-  t.deepEqual(read(fifo), read(name));
+  const { frames, error } = read(fifo);
+  t.is(error, undefined);
+  t.is(difference(frames, read(name).frames), '');
 });

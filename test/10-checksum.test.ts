@@ -4,12 +4,12 @@ import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import fc from 'fast-check';
 import { completeChecksums, crc32c, mapMemory, unmap } from '../native/index.js';
 import { Namespace } from './namespaces.js';
 import { has } from './needs.js';
+import { eventually } from './patience.js';
 
 // ---- the reference: one byte after the other, big-endian, following the RFCs ----
 
@@ -313,7 +313,7 @@ test('descriptors that point outside, parts of frames and wrong rings are passed
 /** The frames of a little-endian microsecond pcap file, with where their bytes are. */
 function* framesOf(file: Buffer): Generator<{ at: number; length: number }> {
   if (file.readUInt32LE(0) !== 0xa1b2c3d4) throw new Error('not the pcap that was asked for');
-  for (let at = 24; at < file.length;) {
+  for (let at = 24; at + 16 <= file.length;) {
     const length = file.readUInt32LE(at + 8);
     yield { at: at + 16, length };
     at += 16 + length;
@@ -330,7 +330,9 @@ if (has('completing the partial checksums of a real veth', 'root', 'ip', 'tcpdum
     }
     const before = join(directory, 'before.pcap'), after = join(directory, 'after.pcap');
     const capture = spawn('ip', ['netns', 'exec', a.name, 'tcpdump', '-i', 'v0', '-Q', 'in', '-U', '--immediate-mode', '-w', before, 'tcp or udp'], { stdio: ['ignore', 'ignore', 'pipe'] });
-    await once(capture.stderr, 'data');
+    let told = '';
+    capture.stderr.on('data', (text) => { told += text; });
+    await eventually(() => `tcpdump listening: ${told}`, () => told.includes('listening on'));
     const server = await a.start(`
       const { createServer } = await import('node:net'), { createSocket } = await import('node:dgram');
       const s = createServer((c) => c.resume()).listen(7777, '::', () => { const u = createSocket('udp6').bind(7778, () => say(1)); });`);
@@ -342,7 +344,11 @@ if (has('completing the partial checksums of a real veth', 'root', 'ip', 'tcpdum
         await new Promise((done) => u.send('y'.repeat(333), 7778, ${JSON.stringify(host)}, done)); u.close(); say(1);`);
     }
     await server.kill();
-    await sleep(200);  // tcpdump writes what it has
+    // The last that was sent: 333 bytes by UDP over IPv6.
+    await eventually('the last datagram in the capture', () => {
+      const written = readFileSync(before);
+      return written.length > 24 && [...framesOf(written)].some(({ at, length }) => length === 14 + 40 + 8 + 333 && at + length <= written.length);
+    });
     capture.kill('SIGINT');
     await once(capture, 'close');
 

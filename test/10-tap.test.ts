@@ -80,7 +80,7 @@ if (has('taps in network namespaces', 'root', 'ip', 'setpriv')) {
       const steps = [], frames = Array.from({ length: 6 }, (_, i) => frame(60, i + 3));
       const note = (n) => steps.push([n, b.take().map((one) => one.frame.slice(22, 24)), b.counters()[1]]);
       a.send(40, ...frames);
-      fk.pollWait(new Int32Array([b.tap.fd, 1]), 1, 1e9);
+      fk.pollWait(new Int32Array([b.tap.fd, 1]), 1, 20e9);
       note(b.receive());
       b.give(0, ${CHUNK}); note(b.receive());
       b.give(0, ${CHUNK}, ${2 * CHUNK}, ${3 * CHUNK}, ${4 * CHUNK}); note(b.receive(1)); note(b.receive()); note(b.receive());
@@ -93,7 +93,7 @@ if (has('taps in network namespaces', 'root', 'ip', 'setpriv')) {
       sh('ip link add br0 type bridge mcast_snooping 0 forward_delay 0 && ip link set a0 master br0 up && ip link set b0 master br0 up && ip link set br0 up');
       const frames = Array.from({ length: 7 }, (_, i) => frame(60, i + 3));
       a.send(40, ...frames);
-      fk.pollWait(new Int32Array([b.tap.fd, 1]), 1, 1e9);
+      fk.pollWait(new Int32Array([b.tap.fd, 1]), 1, 20e9);
       const steps = [];
       b.give(0, 1 * ${CHUNK}, 2 * ${CHUNK}, 3 * ${CHUNK}); steps.push(b.receive());
       b.give(4 * ${CHUNK}, 5 * ${CHUNK}, 6 * ${CHUNK}); steps.push(b.receive(), b.take().length, b.receive(), b.take().map((one) => one.frame.slice(22, 24)));

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { btfFunction, mapMemory, xdpClose, xdpDeliver, xdpDetach, xdpDrain, xdpOpen, type XdpRing, type XdpRings, type XdpWay } from '../native/index.js';
 import { Switch } from '../switch/index.js';
-import { Namespace, sh } from './namespaces.js';
+import { Namespace, OURS, sh } from './namespaces.js';
 import { has } from './needs.js';
 import { sendTagged } from './vlan_sender.js';
 
@@ -54,7 +54,7 @@ test('what is not BTF has no functions, and does no harm', (t) => {
   }
 });
 
-const CHUNK = 2048, CHUNKS = 1024, id = process.pid.toString(36), left = `fk${id}l`, right = `fk${id}r`;
+const CHUNK = 2048, CHUNKS = 1024, left = `${OURS}l`, right = `${OURS}r`;
 const RINGS = { rx: 256, tx: 256, fill: 256, completion: 512 };
 
 /** Whether this kernel and its veth can do it at all: Linux 6.8 with BTF. */
@@ -119,7 +119,7 @@ async function pingThrough(a: Namespace, way: XdpWay, multiBuffer: boolean) {
     xdpDeliver(port.attachment, 0, port.sockets[0].fd);
     ends.push({ port, rings });
   }
-  const ping = spawn('ip', ['netns', 'exec', a.name, 'ping', '-c', '3', '-i', '0.05', '-W', '1', '-s', '100', '10.78.0.2'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const ping = spawn('ip', ['netns', 'exec', a.name, 'ping', '-c', '3', '-i', '0.05', '-W', '20', '-s', '100', '10.78.0.2'], { stdio: ['ignore', 'pipe', 'inherit'] });
   let said = '';
   ping.stdout.on('data', (d) => { said += d; });
   const began = process.hrtime.bigint(), frames: Buffer[] = [];
@@ -200,7 +200,7 @@ if (has('VLAN tags of veth', 'root', 'ip', 'ping', 'sysctl', 'python3') && offer
     t.teardown(await sendTagged(inside, left, DOT1Q));  // takes one tag off what arrives: none must be left
     const code = `import { spawnSync } from 'node:child_process';
       const { keepsVlanTags, statsMapFd } = fk.xdpAttach({ ifindex: fk.interfaceInfo('${left}').index, mode: 'native', queues: 1 });
-      const ping = spawnSync('ip', ['netns', 'exec', '${pair[0].name}', 'ping', '-c', '2', '-i', '0.05', '-W', '1', '10.78.0.2']);
+      const ping = spawnSync('ip', ['netns', 'exec', '${pair[0].name}', 'ping', '-c', '2', '-i', '0.05', '-W', '20', '10.78.0.2']);
       say([keepsVlanTags, ping.status, fk.xdpPassed(statsMapFd, new Float64Array(2)) >= 2]);`;
     t.deepEqual(inside.node(code), [true, 0, true]);
   });
@@ -209,7 +209,7 @@ if (has('VLAN tags of veth', 'root', 'ip', 'ping', 'sysctl', 'python3') && offer
     test.serial(`a switch on two veths, ${mode}: says whether tags are kept${keeps ? ', and carries tagged TCP' : ''}`, async (t) => {
       const { pair, clear } = await hosts(DOT1Q), directory = mkdtempSync(join(tmpdir(), 'fk-vlan-'));
       t.teardown(async () => { await clear(); rmSync(directory, { recursive: true }); });
-      const sw = await Switch.start({ name: `vlan${id}`, pool: join(directory, 'pool'), create: { bytes: 64 << 20 } });
+      const sw = await Switch.start({ name: `vlan${process.pid}`, pool: join(directory, 'pool'), create: { bytes: 64 << 20 } });
       try {
         for (const name of [left, right]) {
           const port = await sw.addPort(`xdp:${name},mode=${mode}`);
@@ -220,7 +220,7 @@ if (has('VLAN tags of veth', 'root', 'ip', 'ping', 'sysctl', 'python3') && offer
         const server = await pair[1].start("import { createServer } from 'node:net'; createServer((s) => s.pipe(s)).listen(9, '10.78.0.2', () => say(1));");
         t.teardown(() => server.kill());
         t.is(pair[0].node(`import { connect } from 'node:net';
-          let n = 0; const s = connect(9, '10.78.0.2').setTimeout(5000, () => s.destroy()).on('data', (d) => { n += d.length; });
+          let n = 0; const s = connect(9, '10.78.0.2').setTimeout(30000, () => s.destroy()).on('data', (d) => { n += d.length; });
           s.end(Buffer.alloc(1 << 20, 7)); await new Promise((done) => s.on('close', done)); say(n);`), 1 << 20);
       } finally {
         await sw.stop();

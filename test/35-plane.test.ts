@@ -11,6 +11,7 @@ import { PORT, sumDropped } from '../switch/counters.js';
 import { perFrame } from '../switch/lookup/logic.js';
 import { Selection } from '../switch/selection.js';
 import { HandPlane, Model, ordinary, type Expected, type HandOptions } from './plane_maker.js';
+import { difference } from './alike.js';
 import { testFrame } from './pool_maker.js';
 
 /** Numbers that follow from a seed alone. */
@@ -167,7 +168,7 @@ test('every length from 0 to a full buffer: too short and too long are dropped b
   const frames = Array.from({ length: LARGEST + 1 }, (_, n) => testFrame(n, n));
   a.waiting.push(...frames);
   hand.drain();
-  t.deepEqual(b.sent, frames.slice(14, LARGEST));
+  t.is(difference(b.sent, frames.slice(14, LARGEST)), '');
   const c = hand.counters.port(0);
   t.deepEqual([c[PORT.received], c[PORT.dropped], c[PORT.dropped + 1], c[PORT.kept]], [LARGEST + 1, 14, 1, LARGEST + 1]);
   t.deepEqual(hand.audit(), []);

@@ -2,6 +2,7 @@
 import test from 'ava';
 import { join } from 'node:path';
 import { setTimeout as after } from 'node:timers/promises';
+import { PATIENCE_MS, steady } from './patience.js';
 import { Pool, PoolReader, verifyPool, VERDICT_FLOODED } from '../logger/index.js';
 import { FramekeepError } from '../native/index.js';
 import { ForwardingTable, LEARNED_FULL, tableMemory } from '../switch/fdb.js';
@@ -23,9 +24,8 @@ test.serial('frames that cross from worker to worker arrive, are kept in the lan
   const ports = [];
   for (const [i, mac] of macs.entries()) ports.push(await sw.addPort(`gen:g${i},rate=0,count=${COUNT},size=64,src=${mac},dst=${macs[to[i]]}`));
   await sw.begin();
-  for (const end = Date.now() + 60_000; sw.stats().ports.some((p) => p.finished !== 1);) { if (Date.now() > end) { t.fail('the generators did not finish'); break; } await after(20); }
-  await after(200);
-  const { ports: counted, global } = sw.stats();
+  for (const end = Date.now() + PATIENCE_MS; sw.stats().ports.some((p) => p.finished !== 1);) { if (Date.now() > end) { t.fail('the generators did not finish'); break; } await after(20); }
+  const { ports: counted, global } = await steady(() => sw.stats(), (stats) => [stats.ports, stats.global.committed]);
   await sw.stop();
   for (const p of counted) {
     t.is(p.received, COUNT);
@@ -62,7 +62,7 @@ test.serial('a pool with fewer lanes than workers gets as many workers as it has
     const sw = await Switch.start({ name, pool, create: { bytes: 8 << 20 }, checked: true, workers });
     await sw.addPort('sink:s');
     const { id } = await sw.addPort('gen:g,rate=0,count=100');
-    for (const end = Date.now() + 10_000; sw.stats().ports[id].kept < 100 && Date.now() < end;) await after(10);
+    for (const end = Date.now() + PATIENCE_MS; sw.stats().ports[id].kept < 100 && Date.now() < end;) await after(10);
     t.is(sw.stats().ports[id].kept, 100);
     t.is(sw.started.lanes, 1);
     t.regex(sw.started.findings.join(), workers === 1 ? /^$/ : /1 lane, so that 1 of 3 workers run/);
@@ -76,7 +76,7 @@ test.serial('a pool of three lanes is continued by one worker, and by three agai
   for (const [round, workers] of [3, 1, 3].entries()) {
     const sw = await Switch.start({ name: 'lanes', pool, create: { bytes: 16 << 20 }, checked: true, workers });
     for (let g = 0; g < 3; g++) await sw.addPort(`gen:g${g},rate=0,count=200,src=02:00:00:00:0${g}:0${round}`);
-    for (const end = Date.now() + 10_000; sw.stats().global.committed < 600 && Date.now() < end;) await after(10);
+    for (const end = Date.now() + PATIENCE_MS; sw.stats().global.committed < 600 && Date.now() < end;) await after(10);
     t.is(sw.stats().global.committed, 600);
     t.is(sw.started.recovered, 600 * round);
     t.deepEqual([sw.started.torn, sw.started.gaps], [0, 0]);
@@ -98,7 +98,7 @@ test.serial('ports come and go while others cross between workers', async (t) =>
     await after(20);
     const before = sw.stats().global.committed;
     await Promise.all(added.map(({ id }) => sw.removePort(id)));
-    for (const end = Date.now() + 10_000; sw.stats().global.committed === before;) { if (Date.now() > end) { t.fail('traffic stopped'); break; } await after(5); }
+    for (const end = Date.now() + PATIENCE_MS; sw.stats().global.committed === before;) { if (Date.now() > end) { t.fail('traffic stopped'); break; } await after(5); }
   }
   const error = await t.throwsAsync(sw.addPort('gen:bad,size=1'), { instanceOf: FramekeepError }) as FramekeepError;
   t.is(error.code, 'E_PORT_OPTION');

@@ -2,12 +2,12 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as after } from 'node:timers/promises';
 import test from 'ava';
 import { Pool, PoolReader } from '../logger/index.js';
 import { FramekeepError } from '../native/index.js';
 import { Switch, type SwitchEvent } from '../switch/index.js';
 import { has } from './needs.js';
+import { eventually } from './patience.js';
 
 /** The mounted directory, and how it is taken away again; undefined where mounting is not to be had. */
 function smallDisk(): { readonly path: string; remove(): void } | undefined {
@@ -44,17 +44,18 @@ if (disk !== undefined) {
 
   test('when the disk refuses a commit, keeping stops and says so, the batch is lost, and every frame is still forwarded', async (t) => {
     const path = join(disk.path, 'pool'), events: SwitchEvent[] = [];
-    const sw = await Switch.start({ name: 'full', pool: path, create: { bytes: 48 << 20 }, durability: 'power', checked: true });
+    const sw = await Switch.start({ name: 'full', pool: path, create: { bytes: 48 << 20 }, durability: 'power', checked: true, held: true });
     sw.on('event', (event) => events.push(event));
     sw.on('failed', (error) => t.fail(error.message));
     await sw.addPort('gen:a,rate=20000,size=1500,count=60000');
     await sw.addPort('sink:b');
-    for (let i = 0; i < 1000 && sw.stats().ports[0].finished === 0; i++) await after(20);
+    await sw.begin();
+    await eventually('the generator\'s end', () => sw.stats().ports[0].finished !== 0, 20);
+    const error = await t.throwsAsync(sw.freeze(false), { instanceOf: FramekeepError }) as FramekeepError;
+    t.is(error.code, 'E_COMMIT', 'it cannot be thawed');
     const stopped = events.filter((e) => e.kind === 'keeping-stopped');
     t.is(stopped.length, 1);
     t.regex(stopped[0].kind === 'keeping-stopped' ? stopped[0].text : '', /medium refused a commit/);
-    const error = await t.throwsAsync(sw.freeze(false), { instanceOf: FramekeepError }) as FramekeepError;
-    t.is(error.code, 'E_COMMIT', 'it cannot be thawed');
     await sw.stop();
     const { ports: [a, b], global } = sw.stats();
     t.deepEqual([a.received, a.forwarded + a.flooded + a.dropped['no-egress'] + a.dropped['tx-full'], global.frozen], [60000, 60000, 1]);

@@ -3,13 +3,13 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as after } from 'node:timers/promises';
 import test from 'ava';
 import { packageRoot } from '../native/index.js';
 import { COMMANDS } from '../cli/table.js';
 import { manualPage } from '../cli/man.js';
 import { shapes } from '../cli/shape.js';
 import { has } from './needs.js';
+import { eventually } from './patience.js';
 import { Terminal } from './terminal.js';
 
 const directory = mkdtempSync('/dev/shm/framekeep-shells-'), files = join(directory, 'files');
@@ -17,7 +17,7 @@ const env: NodeJS.ProcessEnv = { PATH: `${directory}:${process.env['PATH']}`, HO
 const program = join(packageRoot(), 'cli', 'framekeep.mjs');
 
 function framekeep(...args: string[]): string {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], { env, encoding: 'utf8', timeout: 30_000 });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], { env, encoding: 'utf8', timeout: 100_000 });
   if (status !== 0) throw new Error(stderr);
   return stdout;
 }
@@ -30,7 +30,7 @@ test.before(async () => {
   chmodSync(join(directory, 'framekeep'), 0o755);
   for (const shell of ['bash', 'zsh', 'fish']) writeFileSync(join(directory, `c.${shell}`), framekeep('completion', shell));
   child = spawn(process.execPath, [program, 'up', 'sink:b', 'gen:a,rate=10', '--name', 'lab', '--pool', join(directory, 'pool'), '--pool-size', '32M', '--quiet'], { env, stdio: 'ignore' });
-  for (let i = 0; i < 500 && !existsSync(join(directory, 'run', 'lab', 'control')); i++) await after(20);
+  await eventually('the switch\'s control socket', () => existsSync(join(directory, 'run', 'lab', 'control')), 20);
 });
 test.after.always(async () => {
   if (child !== undefined && child.exitCode === null) {
@@ -76,7 +76,7 @@ if (has('completion in bash', 'bash')) {
     const offers = (line: string): string[] => {
       const words = line.split(/ +/);
       const script = `source ${directory}/c.bash; complete -p framekeep >&2; COMP_LINE=$1 COMP_POINT=\${#1} COMP_CWORD=${words.length - 1}; COMP_WORDS=(${words.map((w) => `'${w}'`).join(' ')}); _framekeep; printf '%s\\n' "\${COMPREPLY[@]}"`;
-      const { status, stdout, stderr } = spawnSync('bash', ['--norc', '-c', script, 'bash', line], { env, encoding: 'utf8', timeout: 30_000 });
+      const { status, stdout, stderr } = spawnSync('bash', ['--norc', '-c', script, 'bash', line], { env, encoding: 'utf8', timeout: 100_000 });
       t.is(status, 0, stderr);
       t.is(stderr, 'complete -F _framekeep framekeep\n');
       return stdout.trim().split('\n');
@@ -132,7 +132,7 @@ if (has('completion in zsh', 'zsh', 'tmux')) {
 if (has('completion in fish', 'fish')) {
   test('fish offers what the table says', (t) => {
     for (const [line, offered, not] of LINES) {
-      const { stdout, stderr } = spawnSync('fish', ['--no-config', '-c', `source ${directory}/c.fish; complete -C '${line}'`], { env, encoding: 'utf8', timeout: 30_000, cwd: files });
+      const { stdout, stderr } = spawnSync('fish', ['--no-config', '-c', `source ${directory}/c.fish; complete -C '${line}'`], { env, encoding: 'utf8', timeout: 100_000, cwd: files });
       t.is(stderr, '');
       const got = stdout.split('\n').map((row) => row.split('\t')[0]);
       for (const word of offered) t.true(got.includes(word), `${line}: ${word} in ${got.join(' ')}`);

@@ -4,7 +4,7 @@
  */
 import test from 'ava';
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Limiter } from '../cli/service/limiter.js';
@@ -14,8 +14,9 @@ import { openCapture } from '../logger/capture/index.js';
 import { datagramSend, packageRoot } from '../native/index.js';
 import type { CountersSnapshot } from '../switch/index.js';
 import { Datagrams } from './datagrams.js';
-import { background, Network } from './hosts.js';
+import { background, Capture, Network } from './hosts.js';
 import { has } from './needs.js';
+import { eventually } from './patience.js';
 import { place, program, ServiceProcess } from './service_process.js';
 
 const UNIT = readFileSync(join(packageRoot(), 'packaging', 'systemd', 'framekeep@.service'), 'utf8');
@@ -90,7 +91,7 @@ if (has('service manager, log and reload', 'python3')) {
     t.deepEqual(lines.map((l) => l.event).filter((e) => e !== 'moves'), ['started', 'port-added', 'port-added', 'reloaded', 'stopping', 'stopped']);
     for (const line of lines) t.like(line, { pid: sw.child.pid, switch: 'svc' });
     t.like(lines[0], { level: 'info', boot: 1, medium: 'tmpfs', durability: 'process', zeroCopy: true, recovered: 0 });
-    t.true(Math.abs(Date.parse(String(lines[0]['time'])) - Date.now()) < 60_000);
+    t.true(Math.abs(Date.parse(String(lines[0]['time'])) - Date.now()) < 600_000);
     t.like(lines[1], { port: 'gen:a', id: 0, level: 'info' });
     t.is(lines.find((l) => l.event === 'reloaded')!.msg, 'reloaded; nothing is different');
     const last = lines.at(-1)!;
@@ -100,12 +101,15 @@ if (has('service manager, log and reload', 'python3')) {
 
   test.serial('a data plane that hangs gives no sign of life; the first SIGTERM waits for it, the second does not', async (t) => {
     const directory = place(t), address = join(directory, 'notify'), logic = join(directory, 'hangs.mjs');
-    writeFileSync(logic, `let n = 0; export default () => ({ name: 'hangs', decide() { while (++n > 100); } });`);
+    const hung = join(directory, 'hung');
+    writeFileSync(logic, `import { writeFileSync } from 'node:fs';
+      let n = 0; export default () => ({ name: 'hangs', decide() { if (++n === 100) writeFileSync(${JSON.stringify(hung)}, ''); while (n >= 100); } });`);
     const manager = await Datagrams.at(t, address);
     const sw = new ServiceProcess(t, directory, ['gen:a,rate=200', '--logic', logic, '--stats', '0', '-q'], { NOTIFY_SOCKET: address, WATCHDOG_USEC: '300000' });
     await manager.with('READY=1');
     await manager.with('WATCHDOG=1');
-    await sleep(1500);
+    await eventually('the data plane hanging', () => existsSync(hung));
+    await sleep(3000);  // what was said until then has been heard
     const signs = (): number => manager.texts().filter((d) => d === 'WATCHDOG=1\n').length, then = signs();
     await sleep(700);
     t.is(signs(), then, 'the control thread is well, and says nothing');
@@ -129,9 +133,11 @@ if (has('service manager, log and reload', 'python3')) {
       sw.child.kill('SIGHUP');
       return await sw.logged(event, from);
     };
+    const looks = (): CountersSnapshot[] => sw.printed().filter((m) => m['type'] === 'stats') as unknown as CountersSnapshot[];
+    // The second from now on was taken after what happened until now.
     const stats = async (): Promise<CountersSnapshot> => {
-      await sleep(200);
-      return sw.stdout.split('\n').filter((line) => line.includes('"type":"stats"')).map((line) => JSON.parse(line) as CountersSnapshot).at(-1)!;
+      const from = looks().length;
+      return eventually('statistics', () => looks()[from + 1]);
     };
     const living = async (): Promise<string[]> => (await stats()).ports.filter((p) => p.state === 'up').map((p) => p.spec);
 
@@ -210,12 +216,12 @@ while b'received' not in text: text += os.read(fd, 4096)
 os.kill(pid, 1)
 while b'reloaded' not in text: text += os.read(fd, 4096)
 os.close(fd)
-for i in range(100):
+for i in range(1600):
     done, how = os.waitpid(pid, os.WNOHANG)
     if done: print(os.waitstatus_to_exitcode(how)); sys.exit(0)
     time.sleep(0.05)
 os.kill(pid, 9); sys.exit('it still runs')`, process.execPath, program, 'up', '--config', config, '--pool', join(directory, 'pool'), '--pool-size', '32M'],
-    { encoding: 'utf8', timeout: 30_000, env: { ...process.env, FRAMEKEEP_RUN: join(directory, 'run') } });
+    { encoding: 'utf8', timeout: 100_000, env: { ...process.env, FRAMEKEEP_RUN: join(directory, 'run') } });
     t.is(status, 0, stderr);
     t.is(stdout.trim(), '0');
   });
@@ -223,7 +229,7 @@ os.kill(pid, 9); sys.exit('it still runs')`, process.execPath, program, 'up', '-
 
 test.serial('standard output as the log is JSON lines and nothing else; an error at the start is in it', (t) => {
   const directory = place(t), run = (...args: string[]) => spawnSync(process.execPath, [program, 'up', '--pool', join(directory, 'pool'), '--pool-size', '32M', '--log', '-', ...args],
-    { encoding: 'utf8', timeout: 30_000, env: { ...process.env, FRAMEKEEP_RUN: join(directory, 'run') } });
+    { encoding: 'utf8', timeout: 100_000, env: { ...process.env, FRAMEKEEP_RUN: join(directory, 'run') } });
   const done = run('gen:a,count=10', '--once');
   t.is(done.status, 0, done.stderr);
   t.is(done.stderr, '');
@@ -244,10 +250,10 @@ if (has('the systemd unit', 'systemd-analyze')) {
   test.serial('systemd takes the unit, and finds it hardened', (t) => {
     const directory = place(t), unit = join(directory, 'framekeep@lab.service');
     writeFileSync(unit, UNIT.replace('/usr/bin/framekeep', '/bin/true').replace(/^Documentation=.*\n/m, ''));  // neither is installed here
-    const verify = spawnSync('systemd-analyze', ['verify', unit], { encoding: 'utf8', timeout: 20_000 });
+    const verify = spawnSync('systemd-analyze', ['verify', unit], { encoding: 'utf8', timeout: 100_000 });
     t.is(verify.status, 0, verify.stderr);
     t.is(verify.stderr.split('\n').filter((line) => line.includes('framekeep@lab')).join('\n'), '');
-    const security = spawnSync('systemd-analyze', ['security', '--offline=true', '--threshold=30', '--no-pager', unit], { encoding: 'utf8', timeout: 20_000 });
+    const security = spawnSync('systemd-analyze', ['security', '--offline=true', '--threshold=30', '--no-pager', unit], { encoding: 'utf8', timeout: 100_000 });
     t.is(security.status, 0, security.stdout.split('\n').at(-2));
   });
 }
@@ -293,17 +299,15 @@ if (has('SIGTERM under traffic, with the unit\'s capabilities alone', 'root', 'i
       ['ip', 'netns', 'exec', n.middle.name, ...(raises ? ['prlimit', '--memlock=unlimited'] : []), 'setpriv', '--bounding-set', `-all,${capabilities}`, '--inh-caps', `-all,${capabilities}`, '--no-new-privs']);
     await sw.logged('port-added');
     t.is(readFileSync(`/proc/${sw.child.pid}/status`, 'utf8').match(/^CapEff:\t(.*)$/m)![1], raises ? '0000008000003000' : '0000008000007000');
-    n.a.sh('for i in $(seq 20); do ping -c 1 -W 1 10.79.0.2 && break; done');
+    n.reach();
     const received = join(directory, 'received.pcap'), kept = join(directory, 'kept.pcapng');
-    const listener = background(n.b, ['tcpdump', '-Q', 'in', '-i', 'eth0', '-U', '--immediate-mode', '-B', '65536', '-w', received, 'udp', 'port', '9999']);
+    const listener = await Capture.start(n.b, 'eth0', received, 'udp port 9999');
     t.teardown(() => listener.stop());
-    await sleep(400);
     const sender = background(n.a, [process.execPath, '-e', SENDER]);
     t.teardown(() => sender.stop('SIGKILL'));
-    for (let i = 0; i < 300 && (statSync(received, { throwIfNoEntry: false })?.size ?? 0) < 1_000_000; i++) await sleep(50);
+    await eventually('a megabyte of datagrams at the receiver', () => listener.size() >= 1_000_000);
     t.is(await sw.ended('SIGTERM'), 0, sw.stderr);
     await sender.stop('SIGKILL');
-    await sleep(200);
     await listener.stop();
 
     t.regex(n.middle.sh('ip -d link show p0; ip -d link show p1'), /promiscuity 0.*promiscuity 0/s);
@@ -321,7 +325,8 @@ if (has('SIGTERM under traffic, with the unit\'s capabilities alone', 'root', 'i
     t.true(got.size > 500, `only ${got.size} datagrams reached the receiver`);
     // The pool is small: what had to make room for newer frames is older than its oldest.
     const oldest = [...have].reduce((a, b) => a < b ? a : b);
-    t.deepEqual([...got].filter((number) => number >= oldest && !have.has(number)), []);
+    const missing = [...got].filter((number) => number >= oldest && !have.has(number));
+    t.is(missing.length, 0, `${missing.slice(0, 5).join(', ')} of ${got.size}, behind ${oldest}`);
     const report = JSON.parse(n.middle.sh(`${process.execPath} ${program} inspect --json ${join(directory, 'pool')}`)) as { boots: { ending: string }[] };
     t.deepEqual(report.boots.map((boot) => boot.ending), ['in order']);
     t.log(`${got.size} datagrams received, ${have.size} kept`);

@@ -4,8 +4,8 @@ import { spawnSync } from 'node:child_process';
 import { request } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { CountersSnapshot } from '../switch/index.js';
+import { eventually } from './patience.js';
 import { place, program, ServiceProcess } from './service_process.js';
 
 interface Reply { readonly status: number; readonly type: string; readonly text: string }
@@ -59,8 +59,8 @@ test.serial('what is scraped is in the format, named by convention, and is what 
   const url = String((await sw.logged('metrics'))['url']);
   t.regex(url, /^http:\/\/127\.0\.0\.1:\d+\/metrics$/, 'this machine alone');
   await sw.logged('port-finished');
-  await sleep(300);
-  const first = await http(url), families = parseExposition(first.text);
+  const first = await eventually('3,000 committed frames', async () => { const page = await http(url); return page.text.includes('\nframekeep_pool_committed_frames_total 3000\n') && page; });
+  const families = parseExposition(first.text);
   t.is(first.status, 200);
   t.is(first.type, 'text/plain; version=0.0.4; charset=utf-8');
   for (const [name, { help, type, samples }] of families) {
@@ -84,16 +84,15 @@ test.serial('what is scraped is in the format, named by convention, and is what 
   t.is(value('port_up', '{port="sink:b"}'), 1);
   const dropped = [...families.get('framekeep_port_dropped_frames_total')!.samples].filter(([labels]) => labels.includes(a)).reduce((sum, [, n]) => sum + n, 0);
   t.is(value('port_forwarded_frames_total', `{${a}}`) + value('port_flooded_frames_total', `{${a}}`) + dropped, 3000);
-  t.true(value('data_plane_heartbeat_age_seconds') < 5);
+  t.true(value('data_plane_heartbeat_age_seconds') < 30);
   t.regex([...families.get('framekeep_info')!.samples.keys()][0], /^\{version="[\d.]+",node="[\d.]+",switch="sw0",pool="[^"]+\/pool",medium="tmpfs",durability="process",copies="0"\}$/);
 
   // It goes on: counters never fall, and those of a port that sends grow.
-  await sleep(150);
-  const later = parseExposition((await http(url)).text);
+  const slow = (page: Map<string, Family>): number => page.get('framekeep_port_not_selected_frames_total')!.samples.get('{port="gen:slow"}')!;
+  const later = await eventually('more frames of gen:slow', async () => { const page = parseExposition((await http(url)).text); return slow(page) > slow(families) && page; });
   for (const [name, { type, samples }] of families) {
     if (type === 'counter') for (const [labels, n] of samples) t.true(later.get(name)!.samples.get(labels)! >= n, name + labels);
   }
-  t.true(later.get('framekeep_port_not_selected_frames_total')!.samples.get('{port="gen:slow"}')! > value('port_not_selected_frames_total', '{port="gen:slow"}'));
 
   if (spawnSync('promtool', ['--version']).status === 0) {
     const checked = spawnSync('promtool', ['check', 'metrics'], { input: first.text, encoding: 'utf8' });
@@ -136,8 +135,8 @@ test.serial('off unless asked; an address that is taken is said before anything 
 
 test.serial('what is not asked for is not loaded: neither prom-client nor pino', (t) => {
   const directory = place(t);
-  const { status, stderr } = spawnSync('node', ['--trace-deprecation', program, 'up', 'gen:a,count=1', '--once', '--pool', join(directory, 'pool'), '--pool-size', '32M'],
-    { encoding: 'utf8', env: { ...process.env, FRAMEKEEP_RUN: join(directory, 'run'), NODE_DEBUG: 'module' } });
+  const { status, stderr } = spawnSync(process.execPath, ['--trace-deprecation', program, 'up', 'gen:a,count=1', '--once', '--pool', join(directory, 'pool'), '--pool-size', '32M'],
+    { encoding: 'utf8', maxBuffer: 1 << 28, env: { ...process.env, FRAMEKEEP_RUN: join(directory, 'run'), NODE_DEBUG: 'module' } });
   t.is(status, 0);
   t.regex(stderr, /smol-toml|commander/);
   t.notRegex(stderr, /node_modules\/(pino|prom-client)\//);

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openCapture } from '../logger/capture/index.js';
 import { packageRoot } from '../native/index.js';
+import { difference } from './alike.js';
 
 const root = packageRoot(), program = join(root, 'cli', 'framekeep.mjs');
 
@@ -45,13 +46,13 @@ test('one pass ends by itself, keeps every frame of the captures, and names the 
   const want = ['mptcp-v0.pcap', 'nb6-http.pcap', 'rpvstp-trunk-native-vid5.pcap'].flatMap((f) => framesOf(join(root, 'captures', f)));
   t.is(want.length, 348);
   t.true(said.includes(`${want.length} frames`), said);
-  t.deepEqual(exportAsTold(said, directory, env).sort(), want.sort());
+  t.is(difference(exportAsTold(said, directory, env).sort(), want.sort()), '');
 });
 
 test('killed in the middle, the command it named gives what was kept until then, and the next start goes on', async (t) => {
   const { directory, pool, env } = place(t);
-  const start = (): ReturnType<typeof spawn> => spawn(process.execPath, [program, 'demo', '--speed', '4', '--pool', pool, '--json'], { cwd: root, env, stdio: ['ignore', 'pipe', 'ignore'] });
-  const child = start();
+  const start = (speed: number): ReturnType<typeof spawn> => spawn(process.execPath, [program, 'demo', '--speed', String(speed), '--pool', pool, '--json'], { cwd: root, env, stdio: ['ignore', 'pipe', 'ignore'] });
+  const child = start(1);  // ten seconds: it is killed before they are over
   let told = 0, buffered = '';
   // Every count it shows is a promise: so many were kept before it was written.
   const enough = new Promise<void>((resolve) => child.stdout!.on('data', (text) => {
@@ -72,10 +73,10 @@ test('killed in the middle, the command it named gives what was kept until then,
   const sent = new Set(['mptcp-v0.pcap', 'nb6-http.pcap', 'rpvstp-trunk-native-vid5.pcap'].flatMap((f) => framesOf(join(root, 'captures', f))));
   t.true(kept.every((frame) => sent.has(frame)));
 
-  const again = start();
+  const again = start(10);
   await once(again, 'close');
   const after = exportAsTold(`./cli/framekeep.mjs export ${pool} -w kept.pcapng`, directory, env);
-  t.deepEqual(after.slice(0, kept.length), kept);
+  t.is(difference(after.slice(0, kept.length), kept), '');
   t.is(after.length, kept.length + 348);
   t.true(readFileSync(pool).subarray(0, 8).toString() === 'FRAMKEEP');
 });

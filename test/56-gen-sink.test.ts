@@ -39,7 +39,7 @@ function runDirectory(t: { teardown(fn: () => void): void }): NodeJS.ProcessEnv 
 }
 
 test('what gen sends into a pipe, sink counts at its other end: every number once, in order, with its time', async (t) => {
-  const env = runDirectory(t), sink = start(['sink', 'pipe:wire', '--count', '3000', '--duration', '60', '--json'], env);
+  const env = runDirectory(t), sink = start(['sink', 'pipe:wire', '--count', '3000', '--duration', '90', '--json'], env);
   t.teardown(() => sink.child.kill('SIGKILL'));
   await sink.until(/shared memory/);
   const gen = await start(['gen', 'pipe:wire', '--rate', '0', '--count', '3000', '--size', '60,22,1514', '--sources', '7', '--json'], env).ended;
@@ -62,7 +62,7 @@ test('what gen sends into a pipe, sink counts at its other end: every number onc
 });
 
 test('gen keeps to its rate, and sink ends when nothing comes any more', async (t) => {
-  const env = runDirectory(t), sink = start(['sink', 'pipe:wire', '--idle', '0.5', '--json', '--duration', '60'], env);
+  const env = runDirectory(t), sink = start(['sink', 'pipe:wire', '--idle', '3', '--json', '--duration', '90'], env);
   t.teardown(() => sink.child.kill('SIGKILL'));
   await sink.until(/shared memory/);
   const gen = await start(['gen', 'pipe:wire', '--rate', '2k', '--duration', '0.5', '--json'], env).ended;
@@ -73,7 +73,7 @@ test('gen keeps to its rate, and sink ends when nothing comes any more', async (
 });
 
 test('gen sends the frames of a capture as they are', async (t) => {
-  const env = runDirectory(t), sink = start(['sink', 'pipe:wire', '--count', '500', '--duration', '60', '--json'], env);
+  const env = runDirectory(t), sink = start(['sink', 'pipe:wire', '--count', '500', '--duration', '90', '--json'], env);
   t.teardown(() => sink.child.kill('SIGKILL'));
   await sink.until(/shared memory/);
   const gen = await start(['gen', 'pipe:wire', '--rate', '0', '--count', '500', '--from', join(packageRoot(), 'captures', 'LLDP_and_CDP.pcap')], env).ended;
@@ -150,7 +150,7 @@ if (has('gen and sink on interfaces', 'root', 'ip')) {
       const env = runDirectory(t), a = new Namespace(), b = new Namespace();
       t.teardown(() => { a.delete(); b.delete(); });
       sh(`ip link add g0 netns ${a.name} type veth peer name g1 netns ${b.name} && ip -n ${a.name} link set g0 up && ip -n ${b.name} link set g1 up`);
-      const sink = start(['sink', 'xdp:g1', '--idle', '2', '--duration', '60', '--json'], env, b);
+      const sink = start(['sink', 'xdp:g1', '--idle', '4', '--duration', '90', '--json'], env, b);
       t.teardown(() => sink.child.kill('SIGKILL'));
       await sink.until(/AF_XDP/);
       const gen = await start(['gen', 'xdp:g0', '--rate', '2k', '--count', '1000', '--sources', '5', '--through', through, '--json'], env, a).ended;

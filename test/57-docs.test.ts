@@ -25,8 +25,9 @@ test('relative links in the pages for people lead to files', (t) => {
 
 if (has('the tour of the README', 'root', 'ip', 'ping', 'curl', 'tshark')) {
   test('the tour of the README does what the README says', (t) => {
+    t.timeout(250_000);
     const tour = `t${process.pid.toString(36)}`;
-    const { status, stdout, stderr } = spawnSync('sh', [join(root, 'docs/tour.sh')], { encoding: 'utf8', timeout: 90_000, env: { ...process.env, TOUR: tour, NO_COLOR: '1' } });
+    const { status, stdout, stderr } = spawnSync('sh', [join(root, 'docs/tour.sh')], { encoding: 'utf8', timeout: 240_000, maxBuffer: 1 << 28, env: { ...process.env, TOUR: tour, NO_COLOR: '1' } });
     t.is(status, 0, `${stdout}\n${stderr}`);
     // Every command that the README shows is one that was run; names and process numbers apart.
     const plain = (line: string): string => line.replaceAll(tour, 'tour').replaceAll("'", '').replace(/kill -9 \d+/, 'kill -9 PID').trim();

@@ -18,7 +18,7 @@ function place(t: Test): string {
   return directory;
 }
 function run(command: string, args: readonly string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}): SpawnSyncReturns<string> {
-  return spawnSync(command, args, { encoding: 'utf8', timeout: 110_000, maxBuffer: 64 << 20, ...options });
+  return spawnSync(command, args, { encoding: 'utf8', timeout: 280_000, maxBuffer: 64 << 20, ...options });
 }
 function ran(done: SpawnSyncReturns<string>): string {
   if (done.status !== 0) throw new Error(`${done.status ?? done.signal ?? String(done.error)}: ${done.stderr}${done.stdout}`);
@@ -46,6 +46,7 @@ function works(t: Test & { is(a: unknown, b: unknown, message?: string): void; t
 }
 
 test.serial('the addon for packages needs no glibc that Node 20 does not, and no other library', (t) => {
+  t.timeout(300_000);
   ran(run(process.execPath, [join(root, 'native', 'prebuild.mjs'), '--host']));
   const addon = join(root, 'prebuilds', `linux-${process.arch}`, 'framekeep.node');
   t.true(statSync(addon).size < 1_000_000);
@@ -57,6 +58,7 @@ test.serial('the addon for packages needs no glibc that Node 20 does not, and no
 
 if (has('the npm package', 'npm', 'tar')) {
   test.serial('npm pack, installed into an empty directory without a compiler, runs', (t) => {
+    t.timeout(300_000);
     const directory = place(t), both = ['x64', 'arm64'].map((arch) => join(root, 'prebuilds', `linux-${arch}`, 'framekeep.node')), all = both.every((addon) => existsSync(addon));
     // Where `npm run prebuild` was never run the package is made with this machine's addon alone: the other's takes a minute to compile.
     if (!all) t.log('npm run prebuild was not run here: the addon for the other machine is not in this package');
@@ -98,6 +100,7 @@ if (has('the npm package', 'npm', 'tar')) {
 
 if (has('the Debian package', 'dpkg-deb', 'npm')) {
   test.serial('npm run deb: its files are where Debian has them, with the right sums, and what is extracted runs', (t) => {
+    t.timeout(300_000);
     const directory = place(t), arch = process.arch === 'x64' ? 'amd64' : 'arm64';
     const deb = ran(run(process.execPath, [join(root, 'packaging', 'deb.mjs'), '--out', directory])).trim().split('\n').at(-1)!;
     t.is(deb, join(directory, `framekeep_${version}_${arch}.deb`));

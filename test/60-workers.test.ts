@@ -5,7 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { openCapture } from '../logger/capture/index.js';
 import { sh } from './namespaces.js';
 import { has } from './needs.js';
-import { background, Network } from './hosts.js';
+import { background, Capture, Network } from './hosts.js';
+import { eventually } from './patience.js';
 import { RemoteSwitch } from './remote_switch.js';
 
 /** Both cables with two queues each way. */
@@ -20,9 +21,9 @@ function network(t: ExecutionContext): Network {
   return n;
 }
 
-// Many flows: their hash spreads them over the queues.
-const SENDER = `const d = require('dgram'); let n = 0;
-  for (let i = 0; i < 32; i++) { const s = d.createSocket('udp4'); const go = () => { const b = Buffer.alloc(32 + (n * 37) % 1200, n & 255); b.writeBigUInt64BE(BigInt(n++)); s.send(b, 9999, '10.79.0.2', () => setImmediate(go)); }; s.bind(() => go()); }`;
+// Many flows: their hash spreads them over the queues. Told so, it ends after so many.
+const SENDER = `const d = require('dgram'); let n = 0; const most = Number(process.argv[1] ?? Infinity);
+  for (let i = 0; i < 32; i++) { const s = d.createSocket('udp4'); const go = () => { if (n >= most) return; const b = Buffer.alloc(32 + (n * 37) % 1200, n & 255); b.writeBigUInt64BE(BigInt(n++)); s.send(b, 9999, '10.79.0.2', () => setImmediate(go)); }; s.bind(() => go()); }`;
 
 function datagrams(file: string): string[] {
   const capture = openCapture(file), frames: string[] = [];
@@ -44,14 +45,14 @@ if (has('several workers on interfaces with several queues', 'root', 'ip', 'ping
     await sw.addPort('xdp:p1');
     t.regex(one.note, /2 of 2 queues/);
     await sw.addPort('tap:t0');  // one worker's: what is flooded there crosses over
-    t.regex(n.a.sh('for i in $(seq 20); do ping -q -c 1 -W 1 10.79.0.2 >/dev/null && break; done; ping -q -c 5 -i 0.05 -W 2 10.79.0.2'), / 0% packet loss/);
+    t.regex(n.ping('-q -c 5 -i 0.05'), / 0% packet loss/);
     const server = background(n.b, ['iperf3', '-s']);
     t.teardown(() => server.stop());
     n.a.sh('for i in $(seq 30); do iperf3 -c 10.79.0.2 -P 6 -t 1 >/dev/null && exit 0; sleep 0.1; done; exit 1');
     const { end } = JSON.parse(n.a.sh('iperf3 -J -c 10.79.0.2 -P 6 -t 2')) as { end: { sum_received: { bits_per_second: number } } };
     t.log(`six TCP streams: ${(end.sum_received.bits_per_second / 1e6).toFixed(0)} Mb/s, everything kept`);
-    t.true(end.sum_received.bits_per_second > 20e6);
-    const stats = await sw.stats();
+    t.true(end.sum_received.bits_per_second > 5e6);
+    const stats = await sw.settled();
     for (const p of stats.ports) {
       t.is(p.received, p.forwarded + p.flooded + Object.values(p.dropped).reduce((a, b) => a + b, 0), p.spec);
       t.is(p.received, p.kept + p.notSelected + p.lost, p.spec);
@@ -71,12 +72,13 @@ if (has('several workers on interfaces with several queues', 'root', 'ip', 'ping
     await sw.addPort('tap:t0');
     const sender = background(n.a, [process.execPath, '-e', SENDER]);
     t.teardown(() => sender.stop());
-    await sleep(300);
+    const received = async (): Promise<number> => (await sw.stats()).ports[0].received;
+    await eventually('traffic', async () => await received() > 100);
     sh(`ip -n ${n.middle.name} link del p1`);
     await sw.event('port-gone', 'xdp:p1');
-    const before = (await sw.stats()).ports[0].received;
-    await sleep(300);
-    t.true((await sw.stats()).ports[0].received > before, 'the other port goes on');
+    const before = await received();
+    await eventually('frames of the other port, which goes on', async () => await received() > before);
+    t.pass();
     await sender.stop('SIGKILL');
     await sw.stop();
     n.framekeep('verify', n.pool);
@@ -87,17 +89,17 @@ if (has('several workers on interfaces with several queues', 'root', 'ip', 'ping
     for (const round of [1, 2]) {
       const sw = await n.up(['xdp:p0', 'xdp:p1'], ['--workers', '2', '--pool-size', '512M', '--commit-before-forward']);
       t.teardown(() => sw.kill());
-      n.a.sh('for i in $(seq 20); do ping -q -c 1 -W 1 10.79.0.2 >/dev/null && break; done');
+      n.reach();
       const received = join(n.directory, `received${round}.pcap`), kept = join(n.directory, `kept${round}.pcapng`);
-      const listener = background(n.b, ['tcpdump', '-Q', 'in', '-i', 'eth0', '-U', '--immediate-mode', '-B', '65536', '-w', received, 'udp', 'port', '9999']);
+      const listener = await Capture.start(n.b, 'eth0', received, 'udp port 9999');
       t.teardown(() => listener.stop());
-      await sleep(400);
-      const sender = background(n.a, [process.execPath, '-e', SENDER]);
+      // Fewer than a lane holds, so that on a fast machine too no frame has had to make room when the switch is killed.
+      const sender = background(n.a, [process.execPath, '-e', SENDER, '80000']);
       t.teardown(() => sender.stop());
-      await sleep(500 + 200 * round);
+      await eventually('frames at the receiver', () => listener.size() > 100_000);
+      await sleep(300 * round);
       await sw.kill();
       await sender.stop('SIGKILL');
-      await sleep(200);
       await listener.stop();
       n.framekeep('export', n.pool, '--boot', String(round), '-w', kept);
       const have = new Set(datagrams(kept)), got = datagrams(received);

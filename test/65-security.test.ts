@@ -67,14 +67,14 @@ if (has('capabilities of a running switch', 'root', 'ip', 'ethtool', 'setpriv'))
   const mine = threadPrivileges()[0].permitted;
   const bits = (...which: Capability[]): bigint => capabilityBits(which) & mine;
   const PORTS = bits('NET_ADMIN', 'NET_RAW', 'BPF', 'IPC_LOCK');
-  const ping = (): string => network.a.sh('ping -c 3 -i 0.2 -W 2 10.79.0.2');
+  const ping = (): string => network.ping();
   const helperOf = (pid: number): number[] => readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter((x) => x !== '').map(Number);
 
   test.serial('every thread of a running switch has what opening ports takes and no more; ports of each kind can still be added and removed', async (t) => {
     sw = await network.up(['xdp:p0', 'gen:g,count=1'], ['--pool-size', '16M']);
     const check = (what: string): void => {
       const threads = threadPrivileges(sw!.child.pid!);
-      t.true(threads.length > 10, `${threads.length} threads`);
+      t.true(threads.length > 4, `${threads.length} threads`);
       for (const thread of threads) t.deepEqual([thread.effective, thread.permitted, thread.bounding & ~PORTS, thread.noNewPrivileges], [PORTS, PORTS, 0n, true], `${what}: thread ${thread.tid}`);
     };
     check('at first');

@@ -11,13 +11,16 @@ import { setTimeout as after } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { openCapture } from '../logger/capture/index.js';
 import { FramekeepError, packageRoot } from '../native/index.js';
-import { Switch } from '../switch/index.js';
+import { Switch, type CountersSnapshot } from '../switch/index.js';
 import { block, CAPTURES, le, saved, SECTION } from './capture_file.js';
 import { Network, type RunningSwitch } from './hosts.js';
 import { has } from './needs.js';
+import { eventually, steady } from './patience.js';
 
 const program = join(packageRoot(), 'cli', 'framekeep.mjs');
 
+/** What `up --json` prints. */
+interface Stats { readonly type: string; readonly global?: { readonly committed: number }; readonly ports?: readonly { readonly spec: string; readonly received: number; readonly sent: number; readonly dropped: Record<string, number> }[] }
 interface Done { readonly status: number | null; readonly stdout: string; readonly stderr: string }
 /** A directory on tmpfs with a run directory of its own, and the program in it. */
 class Place {
@@ -36,10 +39,10 @@ class Place {
   /** @param wrap  a command that starts it, as `prlimit …` */
   wrapped(wrap: readonly string[], ...args: string[]): Done {
     const [command, ...rest] = [...wrap, process.execPath, program, ...args];
-    return spawnSync(command, rest, { encoding: 'utf8', env: this.env, timeout: 60_000, maxBuffer: 1 << 28 });
+    return spawnSync(command, rest, { encoding: 'utf8', env: this.env, timeout: 110_000, maxBuffer: 1 << 28 });
   }
   /** In the background. @returns once it has said that it has started */
-  async start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<{ child: ChildProcess; said: () => string }> {
+  async start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<{ child: ChildProcess; said: () => Stats[] }> {
     const child = spawn(process.execPath, [program, ...args, '--json', '--stats', '0.1'], { env: { ...this.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
     this.children.push(child);
     let out = '', err = '';
@@ -49,7 +52,7 @@ class Place {
       if (child.exitCode !== null) throw new Error(`it did not start: ${err}`);
       await after(20);
     }
-    return { child, said: () => out };
+    return { child, said: () => out.split('\n').slice(0, -1).map((line) => JSON.parse(line) as Stats) };
   }
   sound(): string {
     const { status, stdout, stderr } = this.run('verify', this.pool);
@@ -109,9 +112,9 @@ test.serial('frames of every length, from none to more than a buffer has: replay
   const far = await other.start(['up', 'pipe:w', 'sink:s', '--pool', other.pool, '--pool-size', '32M', '--max-frame', String(max), '--name', 'far'], env);
   const near = await place.start(['up', `replay:${path},speed=0`, 'pipe:w', '--pool', place.pool, '--pool-size', '32M', '--max-frame', String(max)]);
   const whole = frames.slice(14, max + 1);
-  const keptOf = (said: string): number => { const stats = said.trim().split('\n').map((line) => JSON.parse(line) as { type: string; global?: { committed: number } }).findLast((m) => m.type === 'stats'); return stats?.global?.committed ?? 0; };
-  for (let i = 0; i < 400 && !(keptOf(far.said()) >= 1 && keptOf(near.said()) >= max); i++) await after(50);
-  await after(300);
+  const look = (of: { said(): Stats[] }): Stats | undefined => of.said().findLast((m) => m.type === 'stats');
+  await eventually('all frames at this end, some at the other', () => look(near)?.ports?.[0]?.received === frames.length && (look(far)?.global?.committed ?? 0) > 0);
+  await steady(() => look(far)?.global?.committed, undefined, 500);
   t.is(await end(near.child, 'SIGTERM'), 0);
   t.is(await end(far.child, 'SIGTERM'), 0);
   for (const [at, expected] of [[place, frames.slice(0, max + 1)], [other, undefined]] as const) {
@@ -124,8 +127,7 @@ test.serial('frames of every length, from none to more than a buffer has: replay
       // At full speed the wire may be full for a while: what came is what was sent, in order, and what did not come was counted.
       const sent = new Map(whole.map((f, i) => [f.toString('hex'), i])), order = kept.map((hex) => sent.get(hex) ?? -1);
       t.true(order.every((n, i) => n >= 0 && (i === 0 || n > order[i - 1])), 'each byte by byte, in order');
-      const last = near.said().trim().split('\n').map((line) => JSON.parse(line)).findLast((m) => m.type === 'stopped') as { ports: { spec: string; sent: number; dropped: Record<string, number> }[] };
-      const [replay, pipe] = last.ports;
+      const [replay, pipe] = near.said().findLast((m) => m.type === 'stopped')!.ports!;
       t.is(replay.dropped['runt'], 14);
       t.is(replay.dropped['oversize'], 1900 - max);
       t.is(pipe.sent, whole.length - replay.dropped['tx-full'] - replay.dropped['no-egress']);
@@ -144,7 +146,7 @@ test.serial('generated frames, the 60 shortest, 60 between and the 60 that reach
   const sizes = Array.from({ length: 180 }, (_, i) => i < 60 ? least + i : i < 120 ? least + 60 + (i - 60) * between : most - 179 + i);
   for (let from = 0; from < sizes.length; from += 60) {
     const added = await Promise.all(sizes.slice(from, from + 60).map((size, i) => sw.addPort(`gen:g${i},size=${size},count=1,rate=0`)));
-    for (let i = 0; i < 500 && added.some(({ id }) => sw.stats().ports.find((p) => p.id === id)!.finished !== 1); i++) await after(10);
+    await eventually('the generators\' end', () => added.every(({ id }) => sw.stats().ports.find((p) => p.id === id)!.finished === 1));
     for (const { id } of added) await sw.removePort(id);
   }
   for (const size of [least - 1, most + 1]) {
@@ -172,25 +174,28 @@ if (has('frames of every length through taps', 'root', 'ip', 'sysctl', 'python3'
     network.middle.sh('for i in t0 t1; do ip link set $i mtu 9000 up; done');
     // Sends 14 to `beyond` bytes at t0 and says what t1 has of them, as numbers of those that are whole and in order.
     const got = JSON.parse(network.middle.sh(`python3 - <<'END'
-import json, socket, time
+import json, socket
 at = lambda name: (s := socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)), s.bind((name, 0)))[0]
 a, b = at('t0'), at('t1')
 b.setsockopt(socket.SOL_SOCKET, 33, 1 << 23)  # SO_RCVBUFFORCE
-b.settimeout(2)
+b.settimeout(20)
 frame = lambda n: bytes((255 if i < 6 else 2 if i < 12 else (i * 31 + n) & 255) for i in range(n))
 got = []
-for n in range(14, ${beyond + 1}):
-    a.send(frame(n))
-    if n % 50 == 0: time.sleep(0.01)
-try:
-    while len(got) < ${count}:
+def receive(count):
+    while len(got) < count:
         f, (_, _, kind, *_) = b.recvfrom(4096)
         if kind != socket.PACKET_OUTGOING: got.append(len(f) if f == frame(len(f)) else -1)
+try:
+    for n in range(14, ${beyond + 1}):
+        a.send(frame(n))
+        if n % 50 == 0: receive(min(n, ${most}) - 13)  # no more at once than a tap's queue holds
+    receive(${count})
 except socket.timeout: pass
 print(json.dumps(got))
 END`)) as number[];
     const wanted = Array.from({ length: count }, (_, i) => 14 + i);
     t.is(got.join(), wanted.join());
+    await sw.heard((m) => m.type === 'stats' && (m as unknown as CountersSnapshot).ports[0].received === beyond - 14 + 1);
     const { ports } = await sw.stop(), [p0] = ports;
     t.is(p0.received, beyond - 14 + 1);
     t.is(p0.dropped['oversize'], beyond - most);
@@ -373,12 +378,14 @@ if (has('a clock that is set', 'cc')) {
     writeFileSync(offset, Buffer.alloc(4096));
     const set = (seconds: number): void => { const fd = openSync(offset, 'r+'), b = Buffer.alloc(8); b.writeBigInt64LE(BigInt(seconds)); writeSync(fd, b, 0, 8, 0); closeSync(fd); };
     const preload = { LD_PRELOAD: [library, process.env['LD_PRELOAD']].filter(Boolean).join(' '), PLANTED_CLOCK: offset };
-    const { child } = await place.start(['up', 'gen:g,rate=1000', 'sink:s', '--pool', place.pool, '--pool-size', '32M'], preload);
-    await after(400);
+    const { child, said } = await place.start(['up', 'gen:g,rate=1000', 'sink:s', '--pool', place.pool, '--pool-size', '32M'], preload);
+    const kept = (): number => said().findLast((m) => m.type === 'stats')?.global?.committed ?? 0;
+    const more = async (): Promise<void> => { const from = kept(); await eventually('300 more frames', () => kept() > from + 300); };
+    await more();
     set(-3600);
-    await after(400);
+    await more();
     set(86400);
-    await after(400);
+    await more();
     t.is(await end(child, 'SIGTERM'), 0);
     place.sound();
     t.regex(place.run('inspect', place.pool).stdout, /time goes back once: the clock was set/);
@@ -429,7 +436,7 @@ if (has('faults on interfaces', 'root', 'ip', 'ping', 'ethtool', 'prlimit', 'set
     t.throws(() => network.middle.sh('ip link show t0'), undefined, 'the tap that it made is gone');
     t.regex(network.framekeep('verify', network.pool), /sound; \d+ frames/);
     sw = await network.up(['xdp:p0', 'xdp:p1'], ['--pool-size', '16M']);
-    network.a.sh('ping -c 2 -i 0.2 -W 2 10.79.0.2');
+    network.reach();
     await sw.stop();
     network.middle.sh('ethtool -K p0 gro off');
   });

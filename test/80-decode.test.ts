@@ -139,7 +139,7 @@ const UNKNOWN = /^(0xd28b|L2TP)$/;
 
 if (has('decoders beside tshark', 'tshark')) {
   test('every field is where tshark has it, as long, and says the same, over all captures', async (t) => {
-    t.timeout(110_000);
+    t.timeout(250_000);
     const known = new Set(frames.flatMap((f) => all(decode(f.data, f.wire).layers)).map((f) => f.key));
     const wrong = new Map<string, string[]>(), seen = new Map<string, number>(), columns = { source: 0, destination: 0, protocol: 0, info: 0 },
       protocols = new Map<string, number>();

@@ -9,6 +9,7 @@ import { has } from './needs.js';
 import { Terminal, type TerminalOptions } from './terminal.js';
 
 const PROGRAM = [process.execPath, join(packageRoot(), 'dist', 'test', 'screen_program.js')];
+const TAKEN = { alternate: true, cursor: false, mouse: true, keypad: true };
 const UNTOUCHED = { alternate: false, cursor: true, mouse: false, keypad: false };
 
 test('locale and colours are what the environment says', (t) => {
@@ -25,22 +26,22 @@ test('without a terminal it says so and ends', (t) => {
   t.regex(stderr, /standard output is no terminal/);
 });
 
-if (has('programs in a terminal', 'tmux', 'ps')) {
+if (has('programs in a terminal', 'tmux', 'ps', 'bash')) {
   const run = async (t: ExecutionContext, options: TerminalOptions = {}): Promise<Terminal> => {
     const terminal = new Terminal(PROGRAM, options);
     t.teardown(() => terminal.close());
-    await terminal.shows('row 3');
+    await terminal.shows((text) => text.includes('row 3') && text.includes('filter:'));
     return terminal;
   };
   const ended = async (t: ExecutionContext, terminal: Terminal, code: number): Promise<void> => {
     t.is(await terminal.exitCode(), code);
-    t.deepEqual(terminal.modes(), UNTOUCHED);
+    t.deepEqual(await terminal.becomes(UNTOUCHED), UNTOUCHED);
     t.is(terminal.stty().after, terminal.stty().before);
   };
 
   test.serial('a list of a million rows by arrows, vi keys, pages, ends, click and wheel', async (t) => {
     const terminal = await run(t);
-    t.deepEqual(terminal.modes(), { alternate: true, cursor: false, mouse: true, keypad: true });
+    t.deepEqual(await terminal.becomes(TAKEN), TAKEN);
     await terminal.keys('j', 'j', 'Down', 'k');
     await terminal.shows('▶ row 2');
     await terminal.keys('G');
@@ -95,7 +96,8 @@ if (has('programs in a terminal', 'tmux', 'ps')) {
 
   test.serial('what a frame or a name says never reaches the terminal as a command', async (t) => {
     const terminal = await run(t);
-    t.true(terminal.text().includes('filter:  ??[31m? ?⣿é'));
+    await terminal.shows('filter:  ??[31m? ?⣿é');
+    t.pass();
     await terminal.keys('q');
     await ended(t, terminal, 0);
   });
@@ -124,7 +126,7 @@ if (has('programs in a terminal', 'tmux', 'ps')) {
       const terminal = await run(t);
       await end(terminal, await terminal.pid());
       await ended(t, terminal, code);
-      t.regex(terminal.text(), how === 'an exception' ? /failed: thrown in the middle/ : /closed: SIG/);
+      await terminal.shows(how === 'an exception' ? /failed: thrown in the middle/ : /closed: SIG/);
     });
   }
 
@@ -136,24 +138,52 @@ if (has('programs in a terminal', 'tmux', 'ps')) {
       const terminal = await run(t);
       await end(terminal, await terminal.pid());
       t.true(await terminal.exitCode() > 128);
-      for (let i = 0; i < 300 && terminal.modes().alternate; i++) await sleep(50);
-      t.deepEqual(terminal.modes(), UNTOUCHED);
+      t.deepEqual(await terminal.becomes(UNTOUCHED), UNTOUCHED);
     });
   }
 
   test.serial('stopped it lends the terminal, continued it draws all of it again', async (t) => {
+    // Below a shell with job control: the kernel stops nobody whom nobody could continue.
+    const terminal = new Terminal(['bash', '--norc', '--noprofile', '-i'], { env: { PS1: '> ', HISTFILE: '/dev/null' } });
+    t.teardown(() => terminal.close());
+    await terminal.shows(/^> ?$/m);
+    const enter = async (line: string): Promise<void> => { terminal.type(line); await terminal.keys('Enter'); };
+    await enter(PROGRAM.join(' '));
+    await terminal.shows('▶ row 0');
+    const pid = Number(spawnSync('ps', ['-o', 'pid=', '--ppid', String(await terminal.pid())], { encoding: 'utf8' }).stdout.trim().split('\n')[0]);
+    const stops: readonly (() => unknown)[] = [() => terminal.keys('C-z'), () => process.kill(pid, 'SIGTSTP')];
+    for (const [i, stop] of stops.entries()) {
+      await terminal.keys('C-l');
+      await stop();
+      await terminal.shows('Stopped');
+      t.deepEqual(await terminal.becomes(UNTOUCHED), UNTOUCHED);
+      await enter('clear; fg');
+      await terminal.shows(`▶ row ${i}`);
+      await terminal.keys('j');
+      await terminal.shows(`▶ row ${i + 1}`);
+    }
+    // Without a word, as a debugger does: what is on the screen stays there, and is drawn again.
+    process.kill(pid, 'SIGSTOP');
+    await terminal.shows('Stopped');
+    await enter('fg');
+    await terminal.shows('▶ row 2');
+    await terminal.keys('j');
+    await terminal.shows('▶ row 3');
+    await terminal.keys('q');
+    await terminal.shows('closed: asked');
+    await enter('exit');
+    await ended(t, terminal, 0);
+  });
+
+  test.serial('where nobody could continue it, it is not stopped, and goes on', async (t) => {
     const terminal = await run(t), pid = await terminal.pid();
     process.kill(pid, 'SIGTSTP');
-    for (let i = 0; i < 300 && terminal.modes().alternate; i++) await sleep(50);
-    t.deepEqual(terminal.modes(), UNTOUCHED);
     process.kill(pid, 'SIGCONT');
+    await sleep(200);
     await terminal.shows('▶ row 0');
+    t.deepEqual(await terminal.becomes(TAKEN), TAKEN);
     await terminal.keys('j');
     await terminal.shows('▶ row 1');
-    process.kill(pid, 'SIGSTOP');
-    process.kill(pid, 'SIGCONT');
-    await terminal.keys('j');
-    await terminal.shows('▶ row 2');
     await terminal.keys('q');
     await ended(t, terminal, 0);
   });
@@ -162,7 +192,7 @@ if (has('programs in a terminal', 'tmux', 'ps')) {
     const terminal = await run(t);
     await terminal.keys('s');
     await terminal.shows('borrowed');
-    t.deepEqual(terminal.modes(), UNTOUCHED);
+    t.deepEqual(await terminal.becomes(UNTOUCHED), UNTOUCHED);
     // What a shell sends to all of a job, and Ctrl-C, do not take the terminal from who has it.
     const pid = await terminal.pid();
     process.kill(pid, 'SIGCONT');
@@ -174,7 +204,7 @@ if (has('programs in a terminal', 'tmux', 'ps')) {
     await terminal.shows('read hello');
     await terminal.keys('Enter');
     await terminal.shows('▶ row 0');
-    t.deepEqual(terminal.modes(), { alternate: true, cursor: false, mouse: true, keypad: true });
+    t.deepEqual(await terminal.becomes(TAKEN), TAKEN);
     await terminal.keys('j');
     await terminal.shows('▶ row 1');
     await terminal.keys('q');

@@ -163,12 +163,13 @@ if (has('the dashboard in a terminal', 'tmux', 'ps')) {
     await terminal.shows((text) => text.includes(lab.pool) && !text.includes('1 ports'));
     await terminal.keys('q');
     await terminal.shows(accounts(counters.ports[0])[1]);
-    t.deepEqual(terminal.modes(), { alternate: true, cursor: false, mouse: true, keypad: true });
+    const taken = { alternate: true, cursor: false, mouse: true, keypad: true };
+    t.deepEqual(await terminal.becomes(taken), taken);
     await terminal.keys('2', 'Enter');
     await terminal.shows((text) => text.includes('2 pool') && !text.includes('1 ports'));
     await terminal.keys('q');
     t.is(await terminal.exitCode(), 0);
-    t.deepEqual(terminal.modes(), UNTOUCHED);
+    t.deepEqual(await terminal.becomes(UNTOUCHED), UNTOUCHED);
     t.is(terminal.stty().after, terminal.stty().before);
   });
 
@@ -183,7 +184,7 @@ if (has('the dashboard in a terminal', 'tmux', 'ps')) {
     for (const line of maps) t.regex(line, / r--s /);
     process.kill(pid, 'SIGTERM');
     t.is(await terminal.exitCode(), 0);
-    t.deepEqual(terminal.modes(), UNTOUCHED);
+    t.deepEqual(await terminal.becomes(UNTOUCHED), UNTOUCHED);
     t.is(terminal.stty().after, terminal.stty().before);
     t.true(existsSync(lab.pool));
   });

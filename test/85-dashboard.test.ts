@@ -67,7 +67,7 @@ if (has('the dashboard in a terminal', 'tmux', 'ps')) {
     await terminal.shows(new RegExp(`lab: run 1 of the pool, process ${lab.child.pid}`));
     await terminal.keys('Escape', 'q');
     t.is(await terminal.exitCode(), 0);
-    t.deepEqual(terminal.modes(), UNTOUCHED);
+    t.deepEqual(await terminal.becomes(UNTOUCHED), UNTOUCHED);
     t.is(terminal.stty().after, terminal.stty().before);
   });
 
@@ -133,7 +133,7 @@ if (has('the dashboard over real links', 'tmux', 'ps', 'root', 'ip', 'ping')) {
     const terminal = new Terminal([process.execPath, PROGRAM, 'top', 'test'], { width: 120, height: 40, env: { FRAMEKEEP_RUN: net.env['FRAMEKEEP_RUN'] } });
     t.teardown(() => terminal.close());
     await terminal.shows(/xdp:p0 +up/);
-    t.regex(net.a.sh('ping -c 20 -i 0.05 10.79.0.2'), / 0% packet loss/);
+    t.regex(net.a.sh('ping -c 20 -i 0.05 -W 30 10.79.0.2'), / 0% packet loss/);
     const text = await terminal.shows(/10\.79\.0\.2 +20 /);
     t.regex(text, /10\.79\.0\.1 +20 /);
     t.regex(text, /ICMP +40 /);
@@ -145,7 +145,7 @@ if (has('the dashboard over real links', 'tmux', 'ps', 'root', 'ip', 'ping')) {
     await terminal.shows(/xdp:p0 +up/);
     const last = await sw.stop();
     await terminal.shows(/test {2}stopped/);
-    for (const p of last.ports) t.true(terminal.text().includes(`${p.spec} `), p.spec);
+    for (const p of last.ports) await terminal.shows(`${p.spec} `);
     await terminal.keys('q');
     t.is(await terminal.exitCode(), 0);
   });

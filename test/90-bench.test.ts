@@ -11,10 +11,11 @@ import { cells, type Report } from '../bench/results.js';
 const bench = join(packageRoot(), 'dist', 'bench', 'run.js');
 
 test('bench --quick measures a case round after round and writes what it found', (t) => {
+  t.timeout(290_000);
   const directory = mkdtempSync('/dev/shm/framekeep-test-');
   t.teardown(() => rmSync(directory, { recursive: true, force: true }));
   const json = join(directory, 'out.json');
-  const { status, stdout, stderr } = spawnSync(process.execPath, [bench, 'fabric-commit', '--quick', '--rounds', '2', '--json', json], { encoding: 'utf8', timeout: 100_000 });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [bench, 'fabric-commit', '--quick', '--rounds', '2', '--json', json], { encoding: 'utf8', timeout: 280_000 });
   t.is(status, 0, stderr + stdout);
   t.regex(stdout, /commit before forward, of after +≥ 0\.85/);
   const report = JSON.parse(readFileSync(json, 'utf8')) as Report, [result] = report.cases;

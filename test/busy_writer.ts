@@ -6,9 +6,10 @@ import { packageRoot } from '../native/addon.js';
 /**
  * Keeps frames in a process of its own, as fast as it can: each all words its sequence number and 64 + sequence × 28 mod 1400
  * bytes long, received by the port that has its lane's number; buffers are reused last in, first out.
- * @returns when it has begun, and how many frames it wrote in the end
+ * It goes on until it is told to stop, and at least until it has written 60,000 frames.
+ * @returns when it has begun; and what stops it, which says how many frames it wrote
  */
-export function busyWriter(path: string, seconds: number, durability = 'process'): { started: Promise<unknown>; ended: Promise<number> } {
+export function busyWriter(path: string, durability = 'process'): { started: Promise<unknown>; stop(): Promise<number> } {
   const script = `
     import { Pool, Log, recover, unreferenced, NO_BUFFER } from ${JSON.stringify(join(packageRoot(), 'dist/logger/index.js'))};
     import { bootHeader } from ${JSON.stringify(join(packageRoot(), 'dist/test/pool_maker.js'))};
@@ -31,12 +32,15 @@ export function busyWriter(path: string, seconds: number, durability = 'process'
     });
     burst();
     console.log('started');
-    for (const end = Date.now() + ${seconds * 1000}; Date.now() < end;) for (let i = 0; i < 50; i++) burst();
-    console.log(logs.reduce((n, log) => n + log.counters[1], 0));
+    const written = () => logs.reduce((n, log) => n + log.counters[1], 0);
+    let told = false;
+    process.stdin.on('close', () => { told = true; }).resume();
+    for (; !told || written() < 60_000; await new Promise(setImmediate)) for (let i = 0; i < 50; i++) burst();
+    console.log(written());
     process.exit(0);`;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['pipe', 'pipe', 'inherit'] });
   let said = '';
   const started = new Promise((resolve) => child.stdout.on('data', (text) => { said += String(text); resolve(undefined); }));
   const ended = new Promise<number>((resolve) => child.once('close', () => resolve(Number(said.split('\n')[1]))));
-  return { started, ended };
+  return { started, async stop() { child.stdin.end(); return ended; } };
 }

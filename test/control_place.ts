@@ -8,6 +8,7 @@ import { setTimeout as after } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
 import { packageRoot } from '../native/index.js';
 import { connectControl, type ControlClient } from '../switch/control/index.js';
+import { PATIENCE_MS } from './patience.js';
 
 export const program = join(packageRoot(), 'cli', 'framekeep.mjs');
 
@@ -41,7 +42,7 @@ export class Place {
   }
 
   async cli(...args: string[]): Promise<{ status: number | null; stdout: string; stderr: string }> {
-    const child = spawn(process.execPath, [program, ...args], { env: this.env, stdio: ['ignore', 'pipe', 'pipe'], timeout: 30_000 }), said = { stdout: '', stderr: '' };
+    const child = spawn(process.execPath, [program, ...args], { env: this.env, stdio: ['ignore', 'pipe', 'pipe'], timeout: PATIENCE_MS }), said = { stdout: '', stderr: '' };
     child.stdout.on('data', (text) => { said.stdout += text; });
     child.stderr.on('data', (text) => { said.stderr += text; });
     const [status] = await once(child, 'close') as [number | null];
@@ -89,5 +90,5 @@ export class Raw {
 }
 
 export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + 15_000; !await holds(); await after(10)) if (Date.now() > end) throw new Error(`in 15 s it never came that ${holds.toString()}`);
+  for (const end = performance.now() + PATIENCE_MS; !await holds(); await after(10)) if (performance.now() > end) throw new Error(`in ${PATIENCE_MS / 1000} s it never came that ${holds.toString()}`);
 }

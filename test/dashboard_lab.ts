@@ -3,11 +3,11 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
 import { packageRoot } from '../native/index.js';
 import { Counters, type CountersSnapshot } from '../switch/counters.js';
 import { Terminal, type TerminalOptions } from './terminal.js';
+import { eventually, steady } from './patience.js';
 
 export const PROGRAM = join(packageRoot(), 'cli', 'framekeep.mjs');
 export const capture = (file: string, options: string): string => `replay:${join(packageRoot(), 'captures', file)},${options}`;
@@ -52,15 +52,8 @@ export class Lab {
 
   /** The counters once every capture has come to its end. */
   async settled(): Promise<CountersSnapshot> {
-    for (let i = 0; i < 200; i++) {
-      const now = this.counters();
-      if (now.ports.length > 0 && now.ports.every((p) => p.finite === 0 || p.finished > 0)) {
-        await sleep(300);
-        return this.counters();
-      }
-      await sleep(50);
-    }
-    throw new Error('the captures do not end');
+    await eventually('the captures\' end', () => { const { ports } = this.counters(); return ports.length > 0 && ports.every((p) => p.finite === 0 || p.finished > 0); }, 50);
+    return steady(() => this.counters(), ({ ports, global }) => [ports, global.committed]);
   }
 
   top(options: TerminalOptions = {}, ...args: readonly string[]): Terminal {
@@ -70,7 +63,7 @@ export class Lab {
   }
 
   framekeep(...args: readonly string[]): { status: number | null; stdout: string; stderr: string } {
-    return spawnSync(process.execPath, [PROGRAM, ...args], { encoding: 'utf8', env: { ...process.env, FRAMEKEEP_RUN: this.run }, timeout: 60_000 });
+    return spawnSync(process.execPath, [PROGRAM, ...args], { encoding: 'utf8', env: { ...process.env, FRAMEKEEP_RUN: this.run }, timeout: 110_000 });
   }
 
   async end(signal: NodeJS.Signals): Promise<void> {

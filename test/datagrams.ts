@@ -1,7 +1,7 @@
 /** The receiving end of a Unix datagram socket, as a service manager or a journal has it; Python's, since Node has none. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually } from './patience.js';
 
 const PROGRAM = `
 import socket, sys, base64
@@ -36,12 +36,8 @@ export class Datagrams {
 
   texts(): string[] { return this.heard.map(String); }
 
-  /** The first, from now or before, that has this text; within 10 s. */
-  async with(text: string, from = 0): Promise<string> {
-    for (const end = Date.now() + 10_000; Date.now() < end; await sleep(20)) {
-      const found = this.texts().slice(from).find((d) => d.includes(text));
-      if (found !== undefined) return found;
-    }
-    throw new Error(`no datagram with ${text}; there were ${JSON.stringify(this.texts())}`);
+  /** The first, from now or before, that has this text. */
+  with(text: string, from = 0): Promise<string> {
+    return eventually(() => `a datagram with ${text}; there were ${JSON.stringify(this.texts())}`, () => this.texts().slice(from).find((d) => d.includes(text)));
   }
 }

@@ -4,12 +4,13 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { packageRoot } from '../native/index.js';
 import type { CountersSnapshot } from '../switch/index.js';
 import { Namespace, sh } from './namespaces.js';
+import { eventually, PATIENCE_MS, steady } from './patience.js';
 
 const program = join(packageRoot(), 'cli', 'framekeep.mjs');
 
@@ -22,6 +23,8 @@ export class RunningSwitch {
   stderr = '';
   private waiters: (() => void)[] = [];
   private rest = '';
+  /** It ended, and all that it said was heard. */
+  private isClosed = false;
 
   constructor(network: Network, ports: readonly string[], options: readonly string[]) {
     this.child = spawn('ip', ['netns', 'exec', network.middle.name, process.execPath, program, 'up', ...ports,
@@ -33,26 +36,29 @@ export class RunningSwitch {
       for (const line of lines) this.messages.push(JSON.parse(line) as Message);
       for (const wake of this.waiters.splice(0)) wake();
     });
-    this.child.on('close', () => { for (const wake of this.waiters.splice(0)) wake(); });
+    this.child.on('close', () => { this.isClosed = true; for (const wake of this.waiters.splice(0)) wake(); });
   }
 
   /** The first message, from now or before, that `wanted` takes. */
   async heard(wanted: (m: Message) => boolean): Promise<Message> {
-    const until = Date.now() + 60_000;
+    const until = performance.now() + PATIENCE_MS;
     for (;;) {
       const found = this.messages.find(wanted);
       if (found !== undefined) return found;
-      if (this.child.exitCode !== null || this.child.signalCode !== null) throw new Error(`the switch ended: ${this.stderr}`);
-      if (Date.now() > until) throw new Error(`not heard of the switch in 60 s: ${wanted.toString()}; it said ${this.messages.map((m) => JSON.stringify(m).slice(0, 300)).join('\n')}`);
+      if (this.isClosed) throw new Error(`the switch ended: ${this.stderr}`);
+      if (performance.now() > until) throw new Error(`not heard of the switch in ${PATIENCE_MS / 1000} s: ${wanted.toString()}; it said ${this.messages.map((m) => JSON.stringify(m).slice(0, 300)).join('\n')}`);
       await Promise.race([new Promise<void>((resolve) => this.waiters.push(resolve)), sleep(500)]);
     }
   }
 
   /** In order. @returns its last counters */
   async stop(): Promise<CountersSnapshot> {
-    const closed = once(this.child, 'close');
-    this.child.kill('SIGTERM');
-    const [code] = await closed;
+    if (!this.isClosed) {
+      const closed = once(this.child, 'close');
+      this.child.kill('SIGTERM');
+      await closed;
+    }
+    const code = this.child.exitCode;
     if (code !== 0) throw new Error(`the switch ended with ${code}: ${this.stderr}`);
     return this.messages.findLast((m) => m.type === 'stopped') as unknown as CountersSnapshot;
   }
@@ -87,6 +93,17 @@ export class Network {
     return sw;
   }
 
+  /** Host a reaches host b, or whom it is told: the first tries may be lost while addresses are asked for. @throws when it never does */
+  reach(from: Namespace = this.a, address = '10.79.0.2'): void {
+    from.sh(`for i in $(seq 90); do ping -q -c 1 -W 1 ${address} >/dev/null && exit 0; done; echo '${address} is not reached'; exit 1`);
+  }
+
+  /** What ping says of some echoes between hosts that reach each other; an answer may take as long as a busy machine needs. */
+  ping(options = '-c 3 -i 0.2'): string {
+    this.reach();
+    return this.a.sh(`ping ${options} -W 30 10.79.0.2`);
+  }
+
   /** Runs `framekeep` on the pool; throws with what it said when it fails. */
   framekeep(...args: string[]): string {
     return this.middle.sh(`FRAMEKEEP_RUN=${this.env['FRAMEKEEP_RUN']} ${process.execPath} ${program} ${args.join(' ')}`);
@@ -112,4 +129,40 @@ export function background(namespace: Namespace, command: readonly string[], env
       await closed;
     },
   };
+}
+
+/** The frames that a namespace's interface has, as tcpdump writes them into a file. */
+export class Capture {
+  readonly file: string;
+  private readonly child: ChildProcess;
+
+  /** @returns when it listens */
+  static async start(namespace: Namespace, name: string, file: string, filter: string): Promise<Capture> {
+    const child = spawn('ip', ['netns', 'exec', namespace.name, 'tcpdump', '-Q', 'in', '-i', name, '-U', '--immediate-mode', '-B', '65536', '-Z', 'root', '-w', file, filter], { stdio: ['ignore', 'ignore', 'pipe'] });
+    let said = '';
+    child.stderr.on('data', (text) => { said += text; });
+    const capture = new Capture(child, file);
+    await eventually(() => `tcpdump listening: ${said}`, () => {
+      if (child.exitCode !== null) throw new Error(`tcpdump ended: ${said}`);
+      return said.includes('listening on');
+    });
+    return capture;
+  }
+
+  private constructor(child: ChildProcess, file: string) {
+    this.child = child;
+    this.file = file;
+  }
+
+  /** Bytes written so far. */
+  size(): number { return statSync(this.file, { throwIfNoEntry: false })?.size ?? 0; }
+
+  /** Once nothing more comes, as frames pass the kernel before tcpdump has them. */
+  async stop(): Promise<void> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    await steady(() => this.size());
+    const closed = once(this.child, 'close');
+    this.child.kill('SIGINT');
+    await closed;
+  }
 }

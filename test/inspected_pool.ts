@@ -86,6 +86,6 @@ export async function compare(t: ExecutionContext, terminal: Terminal, name: str
     writeFileSync(file, shown());
   }
   const wanted = readFileSync(file, 'utf8');
-  for (let i = 0; i < 60 && shown() !== wanted; i++) await sleep(100);
+  for (const end = performance.now() + 60_000; performance.now() < end && shown() !== wanted;) await sleep(100);
   t.is(shown(), wanted, name);
 }

@@ -3,6 +3,8 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 
 const face = new URL('../native/index.js', import.meta.url).href;
+/** Not this process's number alone: one of that number may have been killed, and have left its namespaces. */
+export const OURS = `fk${process.pid.toString(36)}${Math.floor(Math.random() * 46656).toString(36)}`;
 let made = 0;
 
 /** What a command may print: a line of text per frame of a whole run, and more. */
@@ -23,7 +25,7 @@ export class Namespace {
 
   /** Loopback up; IPv6 off, so that no frame is sent but those that the test sends. */
   constructor() {
-    this.name = `fk${process.pid.toString(36)}n${made++}`;
+    this.name = `${OURS}n${made++}`;
     sh(`ip netns add ${this.name} && ip -n ${this.name} link set lo up && ip netns exec ${this.name} sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1`);
   }
 
@@ -40,10 +42,25 @@ export class Namespace {
   /** The same, still running once it has said something. */
   async start(code: string): Promise<{ child: ChildProcess; said: any; kill(): Promise<void> }> {
     const child = spawn('ip', ['netns', 'exec', this.name, ...nodeLine(code)], { stdio: ['pipe', 'pipe', 'inherit'] });
-    const [line] = await Promise.race([once(child.stdout!, 'data'), once(child, 'exit').then(() => { throw new Error('the child ended without a word'); })]);
+    const line = new Promise<string>((resolve, reject) => {
+      let said = '';
+      const hear = (text: Buffer): void => {
+        said += text;
+        if (!said.includes('\n')) return;
+        child.stdout!.off('data', hear);
+        resolve(said.split('\n')[0]);
+      };
+      child.stdout!.on('data', hear);
+      child.once('exit', () => reject(new Error('the child ended without a word')));
+    });
     return {
-      child, said: JSON.parse(String(line)),
-      async kill() { const gone = once(child, 'exit'); child.kill('SIGKILL'); await gone; },   // `ip netns exec` has become node
+      child, said: JSON.parse(await line),
+      async kill() {
+        if (child.exitCode !== null || child.signalCode !== null) return;
+        const gone = once(child, 'exit');
+        child.kill('SIGKILL');  // `ip netns exec` has become node
+        await gone;
+      },
     };
   }
 

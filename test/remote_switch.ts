@@ -1,11 +1,11 @@
 /** `Switch` in a process of its own, in a network namespace, for tests that need its calls: told over the IPC channel. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Switch, type CountersSnapshot, type SwitchEvent, type SwitchOptions, type SwitchPort } from '../switch/index.js';
 import type { Started } from '../switch/messages.js';
 import type { Network } from './hosts.js';
+import { eventually, steady } from './patience.js';
 
 interface Waiting { resolve(value: any): void; reject(error: Error): void }
 
@@ -50,13 +50,13 @@ export class RemoteSwitch {
   removePort(id: number): Promise<void> { return this.call('removePort', id); }
   stats(): Promise<CountersSnapshot> { return this.call('stats'); }
 
-  /** The first event of its kind that a port had, from now or before; within 10 s. */
-  async event(kind: SwitchEvent['kind'], spec: string): Promise<SwitchEvent & { text: string }> {
-    for (const end = Date.now() + 10_000; Date.now() < end; await sleep(10)) {
-      const found = this.events.find((e) => e.kind === kind && 'spec' in e && e.spec === spec);
-      if (found !== undefined) return found as SwitchEvent & { text: string };
-    }
-    throw new Error(`no ${kind} of ${spec}; there were ${JSON.stringify(this.events)}`);
+  /** The counters once nothing comes any more: of a data plane in mid-turn some are written and some are not yet. */
+  settled(): Promise<CountersSnapshot> { return steady(() => this.stats(), (stats) => stats.ports); }
+
+  /** The first event of its kind that a port had, from now or before. */
+  event(kind: SwitchEvent['kind'], spec: string): Promise<SwitchEvent & { text: string }> {
+    return eventually(() => `${kind} of ${spec}; there were ${JSON.stringify(this.events)}`,
+      () => this.events.find((e) => e.kind === kind && 'spec' in e && e.spec === spec) as SwitchEvent & { text: string } | undefined);
   }
 
   async stop(): Promise<void> {

@@ -3,8 +3,8 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { packageRoot } from '../native/index.js';
+import { eventually } from './patience.js';
 
 export const program = join(packageRoot(), 'cli', 'framekeep.mjs');
 type Test = { teardown(then: () => void | Promise<void>): void };
@@ -35,18 +35,21 @@ export class ServiceProcess {
   lives(): boolean { return this.child.exitCode === null && this.child.signalCode === null; }
 
   lines(): Line[] {
-    return existsSync(this.log) ? readFileSync(this.log, 'utf8').split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as Line) : [];
+    return existsSync(this.log) ? readFileSync(this.log, 'utf8').split('\n').slice(0, -1).map((line) => JSON.parse(line) as Line) : [];
   }
 
-  /** The first line of that event behind the first `from` lines; within 10 s. */
-  async logged(event: string, from = 0): Promise<Line> {
-    for (const end = Date.now() + 10_000; Date.now() < end; await sleep(20)) {
-      const found = this.lines().slice(from).find((line) => line.event === event);
-      if (found !== undefined) return found;
-      if (!this.lives()) break;
-    }
-    throw new Error(`nothing logged of ${event}: ${this.lines().map((l) => JSON.stringify(l)).join('\n')}\n${this.stderr}`);
+  /** The first line of that event behind the first `from` lines. */
+  logged(event: string, from = 0): Promise<Line> {
+    const nothing = (): string => `${event} in the log: ${this.lines().map((l) => JSON.stringify(l)).join('\n')}\n${this.stderr}`;
+    return eventually(nothing, () => {
+      const lived = this.lives(), found = this.lines().slice(from).find((line) => line.event === event);
+      if (found === undefined && !lived) throw new Error(`it ended without ${nothing()}`);
+      return found;
+    }, 20);
   }
+
+  /** The documents on its standard output so far, of lines that have come whole. */
+  printed(): Record<string, unknown>[] { return this.stdout.split('\n').slice(0, -1).map((line) => JSON.parse(line) as Record<string, unknown>); }
 
   /** @returns its exit code, or the signal that ended it */
   async ended(signal?: NodeJS.Signals): Promise<number | string> {

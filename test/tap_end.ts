@@ -46,9 +46,9 @@ export class TapEnd {
     return frames;
   }
 
-  /** Waits for frames (1 s at most), and receives them. */
+  /** Waits for frames (20 s at most), and receives them. */
   wait(): { addr: number; frame: string }[] {
-    pollWait(new Int32Array([this.tap.fd, POLLIN]), 1, 1e9);
+    pollWait(new Int32Array([this.tap.fd, POLLIN]), 1, 20e9);
     this.receive();
     return this.take();
   }

@@ -7,6 +7,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually, PATIENCE_MS } from './patience.js';
 
 export interface TerminalOptions {
   readonly width?: number;
@@ -71,15 +72,13 @@ export class Terminal {
   /** The screen with its SGR sequences. */
   coloured(): string[] { return this.tmux('capture-pane', '-p', '-e', '-N').split('\n').slice(0, -1); }
 
-  /** The screen once `wanted` is on it. @throws when it is not within `seconds`, with what was there instead */
-  async shows(wanted: string | RegExp | ((text: string) => boolean), seconds = 15): Promise<string> {
-    const until = Date.now() + seconds * 1000;
-    for (;;) {
-      const text = this.text();
-      if (typeof wanted === 'string' ? text.includes(wanted) : wanted instanceof RegExp ? wanted.test(text) : wanted(text)) return text;
-      if (Date.now() > until) throw new Error(`not shown in ${seconds} s: ${wanted.toString()}; this was:\n${text}`);
-      await sleep(60);
-    }
+  /** The screen once `wanted` is on it. @throws when it never is, with what was there instead */
+  shows(wanted: string | RegExp | ((text: string) => boolean)): Promise<string> {
+    let text = '';
+    return eventually(() => `${wanted.toString()} on the screen; this was:\n${text}`, () => {
+      text = this.text();
+      return (typeof wanted === 'string' ? text.includes(wanted) : wanted instanceof RegExp ? wanted.test(text) : wanted(text)) && text;
+    }, 60);
   }
 
   resize(width: number, height: number): void { this.tmux('resize-window', '-x', String(width), '-y', String(height)); }
@@ -101,25 +100,27 @@ export class Terminal {
    * The program's exit code, once it ended and what it wrote is on the screen. From the file: after a kill, what the program's
    * guard restores may wipe the shell's line away.
    */
-  async exitCode(seconds = 15): Promise<number> {
-    const file = join(this.directory, 'exit'), until = Date.now() + seconds * 1000;
-    while (!existsSync(file) || !readFileSync(file, 'utf8').endsWith('\n')) {
-      if (Date.now() > until) throw new Error(`not ended in ${seconds} s; this was shown:\n${this.text()}`);
-      await sleep(30);
-    }
-    for (let i = 0; i < 20 && !/^ended with \d+$/m.test(this.text()); i++) await sleep(50);
-    return Number(readFileSync(file, 'utf8'));
+  async exitCode(): Promise<number> {
+    const file = join(this.directory, 'exit');
+    await eventually(() => `the program's end; this was shown:\n${this.text()}`, () => existsSync(file) && readFileSync(file, 'utf8').endsWith('\n'), 30);
+    const code = Number(readFileSync(file, 'utf8')), isKilled = code > 128;
+    for (const end = performance.now() + (isKilled ? 1000 : PATIENCE_MS); performance.now() < end && !/^ended with \d+$/m.test(this.text());) await sleep(50);
+    return code;
+  }
+
+  /** The modes once they are these, or at last what they are: tmux follows a program with a delay. */
+  async becomes(wanted: ReturnType<Terminal['modes']>): Promise<ReturnType<Terminal['modes']>> {
+    for (const end = performance.now() + PATIENCE_MS / 3; performance.now() < end && JSON.stringify(this.modes()) !== JSON.stringify(wanted);) await sleep(50);
+    return this.modes();
   }
 
   /** The number of the program's process: the shell's child. */
-  async pid(): Promise<number> {
+  pid(): Promise<number> {
     const shell = this.tmux('display-message', '-p', '#{pane_pid}').trim();
-    for (let i = 0; i < 100; i++) {
+    return eventually('a program of the terminal', () => {
       const found = spawnSync('ps', ['-o', 'pid=,comm=', '--ppid', shell], { encoding: 'utf8' }).stdout.trim().split('\n').find((l) => !/ (stty|sh)$/.test(l));
-      if (found !== undefined && found !== '') return Number(found.trim().split(' ')[0]);
-      await sleep(50);
-    }
-    throw new Error('the terminal runs no program');
+      return found !== undefined && found !== '' && Number(found.trim().split(' ')[0]);
+    }, 50);
   }
 
   close(): void {

@@ -5,12 +5,13 @@ import {
   chmodSync, chownSync, closeSync, constants, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, readSync, rmSync, writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as after } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
 import { message, Messages } from '../cli/extcap/toolbar.js';
 import { packageRoot } from '../native/index.js';
 import { create, Pool } from '../logger/index.js';
 import { Keeper, portEntry, scratch, testFrame } from './pool_maker.js';
+import { eventually } from './patience.js';
+import { Counters } from '../switch/counters.js';
 
 export const root = packageRoot(), program = join(root, 'cli', 'framekeep.mjs');
 export const isRoot = process.getuid?.() === 0, NOBODY = 65534;
@@ -37,7 +38,7 @@ export class User {
     return [all[0], all.slice(1)];
   }
   run(...command: string[]): { status: number | null; stdout: string; stderr: string } {
-    return spawnSync(...this.as(command), { env: this.env, encoding: 'utf8', timeout: 60_000, maxBuffer: 64 << 20 });
+    return spawnSync(...this.as(command), { env: this.env, encoding: 'utf8', timeout: 280_000, maxBuffer: 64 << 20 });
   }
   framekeep(...args: string[]): { status: number | null; stdout: string; stderr: string } { return this.run(process.execPath, program, ...args); }
   spawn(...command: string[]): ChildProcess {
@@ -47,10 +48,16 @@ export class User {
   /** A switch between a generator and a capture with DNS in it, going round. */
   async up(t: ExecutionContext, name: string): Promise<ChildProcess> {
     const child = this.spawn(process.execPath, program, 'up', 'gen:g,rate=200', `replay:${join(root, 'captures/dns_icmp.pcap')},loop,speed=20`, '--pool', join(this.home, `${name}.pool`),
-      '--pool-size', '4M', '--name', name, '--json', '--stats', '0');
+      '--pool-size', '32M', '--name', name, '--json', '--stats', '0');
     t.teardown(() => ended(child, 'SIGKILL'));
     await once(child.stdout!, 'data');
     return child;
+  }
+
+  /** Frames that a switch has kept, by its counters. */
+  committed(name: string): number {
+    const counters = Counters.open(join(this.home, 'run', name, 'counters'));
+    try { return counters.snapshot().global.committed; } finally { counters.close(); }
   }
 
   /** A pool that a run has left behind, of numbered frames. */
@@ -101,10 +108,7 @@ export class Wireshark {
   press(control: number, command = 1, payload = ''): void { writeSync(this.fds.toExtcap, message(control, command, payload)); }
   write(bytes: Buffer): void { writeSync(this.fds.toExtcap, bytes); }
   async hears(what: (m: { control: number; command: number; text: string }) => boolean): Promise<void> {
-    for (const end = Date.now() + 20_000; !this.heard.some(what);) {
-      if (Date.now() > end) throw new Error(`not heard: ${what.toString()}; but ${JSON.stringify(this.heard)} ${this.stderr}`);
-      await after(20);
-    }
+    await eventually(() => `${what.toString()}; but ${JSON.stringify(this.heard)} ${this.stderr}`, () => this.heard.some(what), 20);
   }
   /** The reader of the frames goes away. */
   stopReading(): void { closeSync(this.fds.frames); (this.fds as { frames: number }).frames = -1; }
@@ -133,5 +137,5 @@ export function captures(user: User): string[] {
 
 /** The program, as Wireshark calls it, in a place where nothing is found by chance. */
 export function extcap(t: ExecutionContext, args: readonly string[], env: NodeJS.ProcessEnv = {}): { status: number | null; stdout: string; stderr: string } {
-  return spawnSync(process.execPath, [program, 'extcap', ...args], { encoding: 'utf8', timeout: 60_000, env: { ...process.env, FRAMEKEEP_RUN: join(scratch(t), 'run'), ...env } });
+  return spawnSync(process.execPath, [program, 'extcap', ...args], { encoding: 'utf8', timeout: 110_000, env: { ...process.env, FRAMEKEEP_RUN: join(scratch(t), 'run'), ...env } });
 }

@@ -18,6 +18,8 @@ import { openPipe, Toolbar } from './toolbar.js';
 const SINK_BYTES = 1 << 19;
 /** How long Wireshark may take to open its end. */
 const READER_MS = 60_000;
+/** A switch writes its run into the pool before its ports are open and its control socket is there: how long that is waited for, and how often asked. */
+const SWITCH_MS = 60_000, ASK_MS = 200;
 
 /** @throws FramekeepError; E_OUTPUT_CLOSED: Wireshark has closed the pipe, which is one way it ends a capture */
 export async function capture(line: ExtcapLine, source: Source, interrupted: AbortSignal, application: string): Promise<void> {
@@ -62,7 +64,7 @@ function tell(news: FollowNews, toolbar: Toolbar, freezer: Freezer): void {
   else if (news.kind === 'overtaken') toolbar.say(`framekeep: ${frames(news.frames)} replaced by the switch before they could be read`);
   else {
     toolbar.say(`framekeep: the switch was started again (boot ${news.boot})`);
-    void freezer.connect();
+    void freezer.comeBack();
   }
 }
 
@@ -87,16 +89,34 @@ class Freezer {
   private readonly name: string | undefined;
   private control: ControlClient | undefined;
   private busy = false;
+  /** Counts the runs whose socket is waited for. */
+  private runs = 0;
+  private isClosed = false;
 
   constructor(name: string | undefined) { this.name = name; }
 
-  /** Finds out what the button says. Without a switch there is nothing to press. */
-  async connect(): Promise<void> {
+  /** Another run has begun: its button is there as soon as its socket is. */
+  async comeBack(): Promise<void> {
+    const run = ++this.runs;
+    for (const end = Date.now() + SWITCH_MS; run === this.runs; await after(ASK_MS, undefined, { ref: false })) {
+      const isLast = this.name === undefined || Date.now() > end;
+      if (this.control === undefined) await this.connect(!isLast);
+      if (this.control !== undefined || isLast) return;
+    }
+  }
+
+  /** Finds out what the button says. Without a switch there is nothing to press. @param quietly  says nothing where there is none */
+  async connect(quietly = false): Promise<void> {
     this.control?.close();
     this.control = undefined;
     try {
       if (this.name === undefined) throw new FramekeepError('E_NO_SWITCH', 'no switch of yours writes this pool: there is nothing to freeze');
-      const control = this.control = await connectControl(this.name);
+      const control = await connectControl(this.name);
+      if (this.isClosed) {
+        control.close();
+        return;
+      }
+      this.control = control;
       control.on('event', (event) => {
         if (event.kind === 'keeping-frozen') this.toolbar.setButton('Resume');
         else if (event.kind === 'keeping-resumed') this.toolbar.setButton('Freeze');
@@ -113,7 +133,7 @@ class Freezer {
       this.toolbar.setButton(frozen ? 'Resume' : 'Freeze');
     } catch (error) {
       this.toolbar.setButton(undefined);
-      this.toolbar.log(error instanceof FramekeepError ? whatFailed(error) : String(error));
+      if (!quietly) this.toolbar.log(error instanceof FramekeepError ? whatFailed(error) : String(error));
     }
   }
 
@@ -133,6 +153,8 @@ class Freezer {
 
   close(): void {
     const { control } = this;
+    this.runs++;
+    this.isClosed = true;
     this.control = undefined;
     control?.close();
   }

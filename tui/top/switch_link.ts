@@ -19,6 +19,9 @@ export class SwitchLink {
   private readonly target: string;
   private readonly hear: (event: ControlEvent) => void;
   private client: ControlClient | undefined;
+  /** One that is asked for events and has not answered yet: it may be stopped, and is not to be waited for at the end. */
+  private joining: ControlClient | undefined;
+  private join: Promise<ControlClient | undefined> | undefined;
   private isBusy = false;
   private triedAt = -Infinity;
   private askedAt = -Infinity;
@@ -62,12 +65,19 @@ export class SwitchLink {
   close(): void {
     this.isClosed = true;
     this.client?.close();
+    this.joining?.close();
   }
 
   private async connected(now = false): Promise<ControlClient | undefined> {
     if (this.client !== undefined) return this.client;
+    if (this.join !== undefined) return this.join;
     if (!now && performance.now() - this.triedAt < AGAIN_MS) return undefined;
     this.triedAt = performance.now();
+    this.join = this.connect().finally(() => { this.join = undefined; });
+    return this.join;
+  }
+
+  private async connect(): Promise<ControlClient | undefined> {
     const client = await connectControl(this.target);
     if (this.isClosed) {
       client.close();
@@ -75,7 +85,13 @@ export class SwitchLink {
     }
     client.on('event', this.hear);
     client.on('close', () => { if (this.client === client) this.drop('not available: the connection to the switch was lost'); });
-    await client.call('events.subscribe', {}, ANSWER_MS);
+    this.joining = client;
+    try {
+      await client.call('events.subscribe', {}, ANSWER_MS);
+    } catch (error) {
+      client.close();
+      throw error;
+    } finally { this.joining = undefined; }
     return this.client = client;
   }
 
