@@ -77,7 +77,10 @@ export async function runUntilDone(sw: Switch, options: RunningOptions, io: Io):
       show();
       nextShow += step * 1000;
     }
-    if (options.once && allFinished(sw)) break;
+    if (options.once && allFinished(sw)) {
+      await sleep(1);  // that they have is on its way here
+      break;
+    }
     const pause = Math.min(nextShow - performance.now(), until - performance.now(), options.once ? 100 : Infinity, 1000);
     await sleep(Math.max(1, pause), undefined, { signal: done.signal }).catch(() => undefined);
     if (!shows) nextShow = performance.now() + 1000;

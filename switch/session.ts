@@ -211,8 +211,8 @@ export abstract class Session {
     if (warning !== undefined) this.say({ kind: 'port-warning', port: id, spec, text: warning });
     if (!driver.finished || this.finished.has(id)) return;
     this.finished.add(id);
-    port.counters[PORT.finished] = 1;
     this.say({ kind: 'port-finished', port: id, spec, text: 'gave its last frame' });
+    port.counters[PORT.finished] = 1;  // who reads this finds the message sent
   }
 
   private tellKeepingStopped(why: FramekeepError): void {

@@ -89,7 +89,6 @@ export class ReplayPort extends SoftPort {
       counters[PORT.dropped + DROP_OVERSIZE] += this.oversize;
       this.oversize = 0;
     }
-    counters[PORT.finished] = this.finished ? 1 : 0;
     const { trouble } = this;
     this.trouble = undefined;
     return trouble;
