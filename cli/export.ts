@@ -6,7 +6,7 @@
  */
 import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync, readSync, statSync, type Stats } from 'node:fs';
 import { FramekeepError } from '../native/error.js';
-import { ByteSink } from '../logger/capture/index.js';
+import { ByteSink, sinkBytes } from '../logger/capture/index.js';
 import { exportPool, type ExportResult } from '../logger/export.js';
 import { compileFilter } from '../logger/filter/index.js';
 import { MAGIC } from '../logger/format.js';
@@ -15,9 +15,6 @@ import { EXIT } from './exit.js';
 import type { Io } from './io.js';
 import type { ExportOptions } from './options.js';
 import { Progress } from './progress.js';
-
-/** Half of a second-level cache: what was gathered is still in it when it is written. */
-const SINK_BYTES = 1 << 19;
 
 export async function run(options: ExportOptions, io: Io): Promise<number> {
   const { filter, write, from, to, ports, boot, last, snap, follow, count } = options;
@@ -30,7 +27,7 @@ export async function run(options: ExportOptions, io: Io): Promise<number> {
       refusePools(write, pool);
       // The umask decides who may read it, as for any capture.
       fd = write !== '-' ? openSync(write, 'w', 0o666) : follow ? standardOutput() : 1;
-      return new ByteSink(fd, write === '-' ? 'standard output' : write, SINK_BYTES, beside);
+      return new ByteSink(fd, write === '-' ? 'standard output' : write, sinkBytes(fd), beside);
     };
     const result = await exportPool(pool, open, {
       match, from, to, ports, boot, last, snap, follow, count, format: formatOf(options), application: `framekeep ${version}`, signal: io.interrupted,

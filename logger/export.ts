@@ -2,14 +2,18 @@
  * Writes what a pool holds as pcapng (a section a run, an interface a port) or as classic pcap with nanoseconds. Works on the
  * pool of a running switch, which notices nothing: what it overwrites before it could be read is counted.
  *
- * The hot loop makes no object a frame: the reader's fields go straight into the writer's buffer, comments are made once a
- * verdict. Memory does not grow with the pool but for recovery's byte a record. Measured on two shared cores, Node 20, 450,000
- * frames of 595 bytes on average from tmpfs: pcapng to tmpfs 1.06 GB/s, to /dev/null 1.7; the first time that a process
- * touches the pool, 70 ms more a GiB for page faults.
+ * The hot loop makes no object a frame: most frames become blocks a window at a time (export_burst.ts), the others' fields go straight
+ * into the writer's buffer, and comments are made once a verdict. Memory does not grow with the pool but for recovery's byte a record.
+ *
+ * Measured on two shared cores, Node 20, 450,000 frames of 496 bytes on average, tmpfs to tmpfs, in a new process: pcapng 1.1 GB/s.
+ * Three things go on at once: this thread reads, one beside writes (capture/sink.ts), one maps the pool's pages ahead. One after
+ * the other, and frame by frame, they made 0.65.
  */
+import { readAhead } from '../native/index.js';
 import type { Boot } from './format.js';
 import { frameMeta, PcapngWriter, PcapWriter, type ByteSink } from './capture/index.js';
 import { LANE_UNIT } from './frame_access.js';
+import { BlockBurst } from './export_burst.js';
 import { Follower, type FollowNews } from './export_follow.js';
 import { BootSection, InterfaceList } from './export_section.js';
 import type { Pool } from './pool.js';
@@ -67,9 +71,25 @@ const MOST_COMMON = 256;
  * @throws FramekeepError E_PORT_UNKNOWN, E_BOOT_UNKNOWN, E_OUTPUT* (the file then ends wherever the medium did)
  */
 export async function exportPool(pool: Pool, output: ByteSink | ((beside: number) => ByteSink | Promise<ByteSink>), options: ExportOptions = {}): Promise<ExportResult> {
+  const endReadAhead = options.last === undefined && options.follow !== true ? readAheadOf(pool) : undefined;
+  let sink: ByteSink | undefined;
+  try {
+    return await writePool(pool, async (beside) => sink = typeof output === 'function' ? await output(beside) : output, options);
+  } catch (error) {
+    sink?.giveUp();
+    throw error;
+  } finally { endReadAhead?.(); }
+}
+
+/** Of a pool in memory the pages that hold frames are mapped beside the work; of one on a disk they would be read in before they are needed. */
+function readAheadOf({ medium, head, buffers, geometry }: Pool): (() => void) | undefined {
+  return buffers === undefined || medium.kind === 'file' ? undefined : readAhead(head, buffers, Math.log2(geometry.chunk), geometry.lanes);
+}
+
+async function writePool(pool: Pool, output: (beside: number) => Promise<ByteSink>, options: ExportOptions): Promise<ExportResult> {
   const begin = process.hrtime.bigint(), { report, recovery, newestNs } = surveyPool(pool), boots = report.boots.map((b) => b.id);
   const selector = new FrameSelector(options, recovery.boots, { boots, newestNs });
-  const sink = typeof output === 'function' ? await output(readerBytes(pool)) : output;
+  const sink = await output(readerBytes(pool));
   const reader = new PoolReader(pool, recovery, sink.beside.length >= readerBytes(pool) ? sink.beside : undefined);
   const { total } = reader, snap = options.snap || 0xffffffff, { signal, progress } = options;
   const passOver = await selector.seek(reader, signal);
@@ -100,7 +120,23 @@ export async function exportPool(pool: Pool, output: ByteSink | ((beside: number
     return begun(id, now, known);
   };
   meta.direction = 1;
+  const burst = png !== undefined && follower === undefined && selector.takesAll ? new BlockBurst(png, reader, gaps.next) : undefined;
+  let look = FRAMES_A_LOOK;
   while (!aborted && frames < most) {
+    if (looked >= look) {
+      look = looked + FRAMES_A_LOOK;
+      progress?.(looked, total, sink.total);
+      await new Promise((resolve) => setImmediate(resolve));  // signals are heard between turns of the event loop
+      if (signal?.aborted) { aborted = true; break; }
+    }
+    if (burst !== undefined && section !== undefined && selected >= passOver && !gaps.pending && reader.overtaken === overtaken) {
+      const n = burst.write(section, most - frames);
+      looked += n;
+      selected += n;
+      frames += n;
+      frameBytes += burst.bytes;
+      if (n > 0) continue;
+    }
     if (!reader.next()) {
       if (follower === undefined) break;
       // Who follows wants to know at once what the ports are.
@@ -121,11 +157,7 @@ export async function exportPool(pool: Pool, output: ByteSink | ((beside: number
     }
     if (follower?.isPlenty === true) await follower.drain();
     if (reader.sequence > gaps.next[reader.lane]) gaps.cross(reader.lane, reader.sequence);
-    if (++looked % FRAMES_A_LOOK === 0) {
-      progress?.(looked, total, sink.total);
-      await new Promise((resolve) => setImmediate(resolve));  // signals are heard between turns of the event loop
-      if (signal?.aborted) { aborted = true; break; }
-    }
+    looked++;
     if (!selector.takes(reader)) continue;
     if (++selected <= passOver) {
       if (gaps.pending) gaps.clear();

@@ -36,7 +36,7 @@ export class Follower {
   }
 
   /** Whether to call `drain` before the next frame. */
-  get isPlenty(): boolean { return this.sink.position >= PLENTY; }
+  get isPlenty(): boolean { return this.sink.gathered >= PLENTY; }
 
   /**
    * Sleeps until there are frames. @returns false when it was interrupted

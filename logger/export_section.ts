@@ -3,6 +3,7 @@
  * that say what became of a frame, and the run's counters at its end.
  */
 import { cpus, release, type as systemName } from 'node:os';
+import { TABLE_COMMENTS, TABLE_INTERFACES, TABLE_TEXTS } from '../native/index.js';
 import { FLAG_CHECKSUM_COMPLETED, MAX_PORTS, type Boot } from './format.js';
 import type { PcapngWriter } from './capture/index.js';
 import { ranOnThisKernel } from './crash_traces.js';
@@ -43,13 +44,21 @@ function keyOf(id: number, boot: Boot | undefined, port: number): string {
   return before === 0 ? entry.spec : `${entry.spec} ${before + 1}`;
 }
 
+/** Room for the comments of a few hundred verdicts; a frame with one that does not fit is written by TypeScript. */
+const TEXT_BYTES = 1 << 14;
+
 export class BootSection {
   readonly boot: number;
   private readonly writer: PcapngWriter;
   private readonly refresh: () => readonly Boot[];
   private entry: Boot | undefined;
+  /** The two below as C++ reads them (native/blocks.ts). */
+  readonly tables = new Uint8Array(TABLE_TEXTS + TEXT_BYTES);
   /** By port number: the section's interface, or -1. */
-  private readonly interfaces = new Int16Array(256).fill(-1);
+  private readonly interfaces = new Int16Array(this.tables.buffer, TABLE_INTERFACES, 256).fill(-1);
+  /** By verdict, and 256 more: where in `tables` the comment's option is, and how many bytes; 0 where it is not made. */
+  private readonly places = new Uint32Array(this.tables.buffer, TABLE_COMMENTS, 1024);
+  private textBytes = 0;
   private readonly list: InterfaceList;
   /** By verdict, and 256 more where the checksum was completed: made once, as each takes longer to make than a frame to write. */
   private readonly comments: (string | undefined)[] = new Array(512).fill(undefined);
@@ -132,6 +141,13 @@ export class BootSection {
     if (verdict < MAX_PORTS && !this.entry?.ports.some((p) => p.id === verdict)) this.lookAgain();
     const text = verdictText(verdict, this.entry) + (key >= 256 ? '; checksum completed' : '');
     this.comments[key] = text;
+    const option = this.writer.commentOption(text);
+    if (this.textBytes + option.length <= TEXT_BYTES) {
+      this.tables.set(option, TABLE_TEXTS + this.textBytes);
+      this.places[2 * key] = this.textBytes;
+      this.places[2 * key + 1] = option.length;
+      this.textBytes += option.length;
+    }
     return text;
   }
 

@@ -21,7 +21,7 @@ export { readerBytes } from './frame_window.js';
 const LOOK_AHEAD = 1024;
 
 /** A lane's window, and where in it the reader is. */
-class LaneCursor extends FrameWindow {
+export class LaneCursor extends FrameWindow {
   /** Where the known window of sequence numbers begins; those of an earlier lap are in `stragglers`. */
   readonly begin: number;
   /** Sequence numbers more than a lap behind the newest, oldest first: what a crash kept from being replaced. */
@@ -84,6 +84,8 @@ export class PoolReader extends KeptFrame {
   overtaken = 0;
   /** Parts of frames whose beginning is gone. */
   orphans = 0;
+  untilHigh = 0;
+  untilLow = 0;
 
   private readonly cursors: readonly LaneCursor[];
 
@@ -158,6 +160,33 @@ export class PoolReader extends KeptFrame {
       c.pending = false;
       if (this.deliver(c)) return true;
     }
+  }
+
+  /**
+   * The window that the next frame is in, for who takes several from it at once and says so by `moveOn`. Of the frames behind the next
+   * one, those up to (`untilHigh`, `untilLow`) come before any of another lane.
+   * @returns undefined at the end of what is known
+   */
+  window(): LaneCursor | undefined {
+    const c = this.cursors.length === 1 ? this.only(this.cursors[0]) : this.earliest();
+    this.untilHigh = this.untilLow = 0xffffffff;
+    if (c === undefined) return undefined;
+    for (const other of this.cursors) {
+      if (other === c || !other.pending || other.boot !== c.boot) continue;
+      // Of two that are as old the first lane's is first.
+      const low = other.lane > c.lane ? other.timeLow : (other.timeLow - 1) >>> 0, high = other.lane > c.lane || other.timeLow > 0 ? other.timeHigh : other.timeHigh - 1;
+      if (high > this.untilHigh || (high === this.untilHigh && low > this.untilLow)) continue;
+      this.untilHigh = high;
+      this.untilLow = low;
+    }
+    return c;
+  }
+
+  /** The entries of that window before this one are taken. */
+  moveOn(c: LaneCursor, entry: number): void {
+    if (entry === c.at) return;
+    c.at = entry;
+    c.pending = false;
   }
 
   private look(c: LaneCursor, slot: number, run: number): void {

@@ -73,6 +73,9 @@ export class FrameSelector {
     }
   }
 
+  /** Whether it takes every frame, `last` aside. */
+  get takesAll(): boolean { return this.everything; }
+
   /** Whether the frame that the reader is at is one of those, `last` aside. */
   takes(reader: PoolReader): boolean {
     if (this.everything) return true;

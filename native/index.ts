@@ -3,6 +3,8 @@ export * from './error.js';
 export * from './memory.js';
 export * from './persist.js';
 export * from './read.js';
+export * from './blocks.js';
+export * from './write_behind.js';
 export * from './poll.js';
 export * from './medium.js';
 export * from './xdp.js';

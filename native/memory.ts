@@ -61,6 +61,17 @@ export function populate(mapping: Mapping): void {
 }
 
 /**
+ * Begins to map the buffers that a pool's records name, in a thread beside, for who is going to read all of them; in the order of
+ * the records.
+ * @param lanes  where the records of each lane begin in `head`, and how many there are
+ * @returns ends it: to be called before either of them is unmapped
+ */
+export function readAhead(head: Mapping, buffers: Mapping, chunkShift: number, lanes: readonly { readonly indexOffset: number; readonly slots: number }[]): () => void {
+  const handle: unknown = addon['readAhead'](head.id, buffers.id, chunkShift, Float64Array.from(lanes.flatMap((l) => [l.indexOffset, l.slots])));
+  return () => { if (typeof handle !== 'number') addon['readAheadEnd'](handle); };
+}
+
+/**
  * Unmaps it and detaches its ArrayBuffers: a late access throws instead of faulting. The first ArrayBuffer that is detached in a
  * thread makes V8 check every access to every array from then on: 43 ns a frame in the data plane became 50. It is avoided there.
  */

@@ -8,7 +8,7 @@
  */
 import { openSync, readFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
-import { ByteSink } from '../../logger/capture/index.js';
+import { ByteSink, sinkBytes } from '../../logger/capture/index.js';
 import { exportPool } from '../../logger/export.js';
 import { compileFilter } from '../../logger/filter/index.js';
 import { Pool, PoolReader, recover } from '../../logger/index.js';
@@ -37,7 +37,7 @@ function filter(): Record<string, number> {
 async function exported(): Promise<Record<string, number>> {
   const from = performance.now(), pool = Pool.open(path), before = anonymous();
   let most = before;
-  const result = await exportPool(pool, (beside) => new ByteSink(openSync(third, 'w'), third, 1 << 19, beside), { progress: () => { most = Math.max(most, anonymous()); } });
+  const result = await exportPool(pool, (beside) => { const fd = openSync(third, 'w'); return new ByteSink(fd, third, sinkBytes(fd), beside); }, { progress: () => { most = Math.max(most, anonymous()); } });
   return { ms: performance.now() - from, bytes: result.bytes, anonMb: Math.max(most, anonymous()) - before };
 }
 

@@ -1,5 +1,5 @@
 /** Capture files: pcap and pcapng, written and read. */
-export { ByteSink } from './sink.js';
+export { ByteSink, sinkBytes } from './sink.js';
 export { PcapWriter } from './pcap_writer.js';
 export { PcapngWriter, frameMeta, type FrameMeta, type InterfaceOptions, type InterfaceStatistics, type SectionOptions } from './pcapng_writer.js';
 export { openCapture } from './open.js';

@@ -73,7 +73,8 @@ const LONGEST_OPTION = 65535;
 export class PcapngWriter {
   readonly sink: ByteSink;
   private readonly snapLength: number;
-  private readonly longest: number;
+  /** Most bytes of a frame. */
+  readonly longest: number;
   private interfaces = -1;
 
   /** @param options.snapLength  of every interface, bytes; 0 (the default) says that none was set. Longer frames are cut to it. */
@@ -162,6 +163,11 @@ export class PcapngWriter {
     const length = ((at - first) << 2) + 4;
     words[first + 1] = words[at] = length;
     sink.position = start + length;
+  }
+
+  /** A comment as an option, padded: what `frame` writes for it. */
+  commentOption(comment: string): Uint8Array {
+    return text(code.OPT_COMMENT, comment)[0] ?? new Uint8Array();
   }
 
   /** What an interface counted; belongs at a section's end. */

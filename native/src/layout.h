@@ -32,6 +32,8 @@ inline RecordWords WordsOf(const IndexRecord& r) {
            r.boot | uint64_t(r.flags) << 16 | uint64_t(r.wire_high) << 24 | uint64_t(r.crc) << 32}};
 }
 
+constexpr uint8_t kFlagMore = 0x01, kFlagContinued = 0x02;   // the frame goes on in the next record; this one continues it
+constexpr uint8_t kFlagChecksumCompleted = 0x04;
 constexpr uint8_t kFlagFrameCrc = 0x08;   // the record's CRC also covers the kept bytes
 constexpr uint32_t kNoBuffer = 0xFFFFFFFFu;
 

@@ -8,6 +8,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22       // asm-generic/mman-common.h, Linux 5.14
+#endif
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23      // asm-generic/mman-common.h, Linux 5.14
 #endif

@@ -2,13 +2,11 @@
 import { closeSync, openSync, unlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import { FramekeepError } from '../../native/error.js';
-import { ByteSink } from '../../logger/capture/index.js';
+import { ByteSink, sinkBytes } from '../../logger/capture/index.js';
 import { exportPool } from '../../logger/export.js';
 import type { FrameMatch } from '../../logger/filter/index.js';
 import { Pool } from '../../logger/pool.js';
 import { countText } from '../amounts.js';
-
-const SINK_BYTES = 1 << 19;
 
 export interface ExportWish {
   readonly pool: string;
@@ -41,7 +39,7 @@ export class ExportJob {
     const run = async (): Promise<string> => {
       const pool = Pool.open(wish.pool);
       try {
-        const result = await exportPool(pool, (beside) => new ByteSink(fd, wish.file, SINK_BYTES, beside), {
+        const result = await exportPool(pool, (beside) => new ByteSink(fd, wish.file, sinkBytes(fd), beside), {
           match: wish.match, ids: wish.ids, from: wish.seconds === undefined ? undefined : { relative: true, ns: -BigInt(Math.round(wish.seconds * 1e9)) },
           format: /\.pcap$/i.test(wish.file) ? 'pcap' : 'pcapng', signal: job.stop.signal,
           progress: (done, total, bytes) => {
