@@ -66,7 +66,9 @@ export class ReportPage {
     wrap(`${bytesText(geometry.bytes)} on ${medium.kind}, buffers of ${geometry.chunk} bytes. ${promise}.`, 'dim', 0);
     if (window.frames === 0) lines.push([['No frame is kept in it.', 'warn']]);
     else {
-      const span = `from ${dayText(seconds(window.oldest!))} to ${later(window.oldest!, window.newest!)}.`, isWide = width >= 110;
+      // A record of damage may have the time 0, which the report says as none.
+      const { oldest, newest } = window, isWide = width >= 110;
+      const span = oldest === null || newest === null ? 'at a time that is not known.' : `from ${dayText(seconds(oldest))} to ${later(oldest, newest)}.`;
       lines.push([[plural(window.frames, 'frame'), 'bold'], [`, ${bytesText(window.keptBytes)}, over ${spanText(window.seconds)}, ${isWide ? span : ''}`]]);
       if (!isWide) lines.push([[span]]);
       const fill = window.fill > 0 && window.fill < 0.01 ? 'less than 1' : String(Math.floor(window.fill * 100));
