@@ -21,7 +21,7 @@ export class FrameAccess extends KeptFrame {
   /** @param recovery  of that pool; who follows a living one shares it with the `PoolReader` that does */
   constructor(pool: Pool, recovery: Recovery) {
     super(recovery, new Uint8Array(readerBytes(pool)));
-    this.windows = recovery.lanes.map((lane, i) => new FrameWindow(pool, i, lane, this.bytes));
+    this.windows = recovery.lanes.map(({ state }, i) => new FrameWindow(pool, i, state, this.bytes));
   }
 
   /** Finds a frame. @param id lane × 2^48 + sequence. @returns false when it is not there any more */

@@ -12,7 +12,6 @@ import { framesRead } from '../native/index.js';
 import { recordSeed } from './format.js';
 import { IndexView } from './index_view.js';
 import type { Pool } from './pool.js';
-import type { LaneRecovery } from './recover.js';
 
 /** Frames of up to this many bytes can be put together from several buffers (64 KiB and its headers). */
 export const LARGEST_FRAME = 1 << 17;
@@ -28,7 +27,7 @@ export class FrameWindow {
   readonly indexOffset: number;
   readonly slots: number;
   readonly seed: Uint8Array;
-  /** What recovery says of each slot, a byte each. */
+  /** What is known of each slot, a byte each. */
   readonly state: Uint8Array;
   readonly index: IndexView;
   /** Of the window's entries: the record, eight words each; and where in `staging` the frame is, or PLACE_NOTHING, PLACE_OVERTAKEN. */
@@ -43,15 +42,18 @@ export class FrameWindow {
   private readonly pool: Pool;
   private readonly range = new Float64Array(5);
 
-  /** @param memory  `readerBytes` of it, for the windows of all lanes */
-  constructor(pool: Pool, lane: number, recovery: LaneRecovery, memory: Uint8Array) {
+  /**
+   * @param state   what is known of each slot, SLOT_* (native/persist.ts): others than SLOT_VALID are passed over
+   * @param memory  `readerBytes` of it, for the windows of all lanes
+   */
+  constructor(pool: Pool, lane: number, state: Uint8Array, memory: Uint8Array) {
     const { indexOffset, slots } = pool.geometry.lanes[lane];
     this.pool = pool;
     this.lane = lane;
     this.indexOffset = indexOffset;
     this.slots = slots;
     this.seed = recordSeed(pool.geometry.uuid, lane);
-    this.state = recovery.state;
+    this.state = state;
     this.index = new IndexView(pool.head, pool.geometry.lanes[lane]);
     this.stagingAt = LARGEST_FRAME + lane * STAGING_BYTES;
     this.staging = memory.subarray(this.stagingAt, this.stagingAt + STAGING_BYTES);

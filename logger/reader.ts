@@ -42,7 +42,7 @@ export class LaneCursor extends FrameWindow {
   timeLow = 0;
 
   constructor(pool: Pool, lane: number, recovery: LaneRecovery, memory: Uint8Array) {
-    super(pool, lane, recovery, memory);
+    super(pool, lane, recovery.state, memory);
     const { slots, state, index } = this, lap = recovery.next - slots, stragglers: number[] = [];
     if (recovery.newest >= 0 && recovery.oldest < lap) {
       for (let slot = 0; slot < slots; slot++) {

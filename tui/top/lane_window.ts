@@ -2,9 +2,9 @@
  * One lane's index from outside: how full it is, how old its ends are, which part of it which run wrote. Looks at single records,
  * never at all of them, so that a lane of any size costs the same; and copies a few frames out where they are asked for.
  */
-import { framesRead, PLACE_OVERTAKEN, SLOT_VALID } from '../../native/index.js';
-import { recordSeed } from '../../logger/format.js';
-import { IndexView, sequenceOf } from '../../logger/index_view.js';
+import { PLACE_OVERTAKEN, SLOT_VALID } from '../../native/index.js';
+import { FrameWindow } from '../../logger/frame_window.js';
+import { sequenceOf, type IndexView } from '../../logger/index_view.js';
 import type { Pool } from '../../logger/pool.js';
 
 /** What a part of the picture holds. */
@@ -12,9 +12,6 @@ export const PART_EMPTY = 0, PART_EARLIER = 1, PART_THIS_RUN = 2;
 
 /** Records that are tried to find one that stands, at either end: a crash leaves at most a batch of others. */
 const TRIES = 4096;
-/** Frames of one native call, and the memory they are copied to. */
-const WINDOW = 256, STAGING_BYTES = 1 << 19;
-
 export interface FrameVisitor { (bytes: Uint8Array, offset: number, captured: number, wire: number, seconds: number, ingress: number): void }
 
 export class LaneWindow {
@@ -26,26 +23,15 @@ export class LaneWindow {
   /** Seconds since 1970; 0 where there is no frame. */
   oldest = 0;
   newest = 0;
-  private readonly pool: Pool;
   private readonly index: IndexView;
-  private readonly indexOffset: number;
-  private readonly seed: Uint8Array;
-  private readonly range = new Float64Array(5);
-  private readonly all: Uint8Array;
-  private readonly records = new Uint32Array(WINDOW * 8);
-  private readonly places = new Uint32Array(WINDOW);
-  private readonly staging = new Uint8Array(STAGING_BYTES);
+  private readonly window: FrameWindow;
 
-  constructor(pool: Pool, n: number) {
-    const { geometry } = pool, lane = geometry.lanes[n];
-    this.pool = pool;
-    this.slots = lane.slots;
-    this.indexOffset = lane.indexOffset;
-    this.index = new IndexView(pool.head, lane);
-    this.seed = recordSeed(geometry.uuid, n);
-    this.range[0] = Math.log2(geometry.chunk);
-    this.range[1] = geometry.buffers;
-    this.all = new Uint8Array(lane.slots).fill(SLOT_VALID);
+  /** @param memory  `readerBytes` of it, for all lanes */
+  constructor(pool: Pool, n: number, memory: Uint8Array) {
+    // Nobody has looked at each slot: the native call passes over what is not there.
+    this.window = new FrameWindow(pool, n, new Uint8Array(pool.geometry.lanes[n].slots).fill(SLOT_VALID), memory);
+    this.slots = this.window.slots;
+    this.index = this.window.index;
   }
 
   /**
@@ -91,16 +77,11 @@ export class LaneWindow {
 
   /** Copies the frames of [first, end) and shows each. @returns how many there were, in order, and not replaced meanwhile */
   read(first: number, end: number, visit: FrameVisitor): number {
-    const { range, slots, records, places, staging, pool } = this;
+    const { window } = this, { records, places, staging } = window;
     let seen = 0;
-    if (pool.buffers === undefined) return 0;
     for (let at = first; at < end;) {
-      const slot = at % slots, count = Math.min(WINDOW, slots - slot, end - at);
-      range[2] = slot;
-      range[3] = count;
-      range[4] = Math.floor(at / slots) + 1;
-      const done = framesRead(pool.head.id, this.indexOffset, pool.buffers.id, range, this.seed, this.all, records, places, staging);
-      if (done <= 0) return seen;
+      const done = window.read(at, end - at);
+      if (done === 0) break;
       for (let i = 0; i < done; i++) {
         if (places[i] >= PLACE_OVERTAKEN) continue;
         const base = i * 8, lengths = records[base + 4], tags = records[base + 5], last = records[base + 6];

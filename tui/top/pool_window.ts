@@ -1,4 +1,5 @@
 /** The pool from outside, all its lanes as one: how full it is, how old its ends are, which part of it which run wrote. */
+import { readerBytes } from '../../logger/frame_window.js';
 import { Pool } from '../../logger/pool.js';
 import { LaneWindow } from './lane_window.js';
 
@@ -15,7 +16,8 @@ export class PoolWindow {
   /** @throws FramekeepError E_POOL_* */
   constructor(path: string) {
     this.pool = Pool.open(path);
-    this.lanes = this.pool.geometry.lanes.map((_, n) => new LaneWindow(this.pool, n));
+    const memory = new Uint8Array(readerBytes(this.pool));
+    this.lanes = this.pool.geometry.lanes.map((_, n) => new LaneWindow(this.pool, n, memory));
     this.slots = this.lanes.reduce((sum, lane) => sum + lane.slots, 0);
   }
 
