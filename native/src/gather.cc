@@ -10,7 +10,7 @@
 namespace framekeep {
 namespace {
 
-constexpr uint32_t kAhead = 12;
+constexpr uint32_t kAhead = 32;
 struct Descriptor { uint64_t addr; uint32_t len, options; };   // struct xdp_desc, linux/if_xdp.h
 enum Option : uint32_t { kStamped = 1, kChecksums = 2 };
 
