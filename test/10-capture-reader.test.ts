@@ -3,7 +3,7 @@
  * after the good frames.
  */
 import test from 'ava';
-import fc from 'fast-check';
+import fc from './properties.js';
 import { execFileSync, spawn } from 'node:child_process';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

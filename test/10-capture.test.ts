@@ -3,7 +3,7 @@
  * into outputs that fail.
  */
 import test from 'ava';
-import fc from 'fast-check';
+import fc from './properties.js';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { closeSync, constants, mkdirSync, openSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';

@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
-import fc from 'fast-check';
+import fc from './properties.js';
 import { completeChecksums, crc32c, mapMemory, unmap } from '../native/index.js';
 import { Namespace } from './namespaces.js';
 import { has } from './needs.js';

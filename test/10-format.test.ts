@@ -2,7 +2,7 @@
  * The on-media format: C++, TypeScript and docs/format.md held to each other, and what each structure makes of damage.
  */
 import test from 'ava';
-import fc from 'fast-check';
+import fc from './properties.js';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../native/addon.js';

@@ -1,6 +1,6 @@
 /** The gather pass (C++) against the same read frame by frame in TypeScript, and the two languages' layout of a burst. */
 import test from 'ava';
-import fc from 'fast-check';
+import fc from './properties.js';
 import { burstGather, burstLayout, mapMemory, unmap } from '../native/index.js';
 import { ASK, ASK_CHECKSUMS, ASK_STAMPED, Burst, BURST, KEEP_SELECTED, macHash, MEASURED, UNDECIDED } from '../switch/burst.js';
 

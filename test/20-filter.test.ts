@@ -3,7 +3,7 @@
  * libpcap's interpreter, on the frames under captures/, on damaged and made-up ones, and for made-up programs.
  */
 import test from 'ava';
-import fc from 'fast-check';
+import fc from './properties.js';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -3,7 +3,7 @@
  * another process overwrites at full speed.
  */
 import test from 'ava';
-import fc from 'fast-check';
+import fc from './properties.js';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bestFlush, FramekeepError, mapMemory, unmap, type Mapping } from '../native/index.js';

@@ -3,7 +3,7 @@
  * against a model that is written from docs/format.md.
  */
 import test from 'ava';
-import fc from 'fast-check';
+import fc from './properties.js';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';

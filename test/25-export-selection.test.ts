@@ -1,6 +1,6 @@
 /** Which frames an export takes: any combination of selections against a model. */
 import test from 'ava';
-import fc from 'fast-check';
+import fc from './properties.js';
 import { compileFilter } from '../logger/filter/index.js';
 import { Pool } from '../logger/index.js';
 import { exported, type Frame, framesOf, aPool, specOf, digest, pcapFrames, pcapngFrames } from './exported_pool.js';

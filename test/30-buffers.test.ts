@@ -1,6 +1,6 @@
 /** Who owns a buffer: the checker refuses what the state machine does not have, and a port that goes gives back exactly what it had. */
 import test from 'ava';
-import fc from 'fast-check';
+import fc from './properties.js';
 import { buffersGive, buffersPut, buffersRelease, buffersTakeBack, FramekeepError } from '../native/index.js';
 import { Buffers, OwnershipChecker, WITH_SEVERAL, WITH_SHIFT, type Owner } from '../switch/buffers.js';
 import { Burst } from '../switch/burst.js';

@@ -1,6 +1,6 @@
 /** The forwarding database against a Map: nothing that was learned is lost, whatever is deleted, moved, aged or flushed between. */
 import test from 'ava';
-import fc from 'fast-check';
+import fc from './properties.js';
 import { entriesOf, ForwardingTable, keyOf, macOf as macText, LEARNED_FULL, LEARNED_MOVE, LEARNED_NEW, LEARNED_NOTHING } from '../switch/fdb.js';
 
 interface Entry { port: number; isStatic: boolean; seen: number }

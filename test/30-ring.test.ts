@@ -1,6 +1,6 @@
 /** The ring: against a queue, over the wrap of its indices at 2^32, and with the other side's index read late. */
 import test from 'ava';
-import fc from 'fast-check';
+import fc from './properties.js';
 import { unmap } from '../native/index.js';
 import { makeSoftRings, Ring, ringsOf, softRingBytes, type RingPlace } from '../switch/ring.js';
 

@@ -1,6 +1,6 @@
 /** The selection against what its options say, one frame at a time. */
 import test from 'ava';
-import fc from 'fast-check';
+import fc from './properties.js';
 import { Burst, FLOOD, KEEP_NO, KEEP_SELECTED, KEEP_YES, SEVERAL } from '../switch/burst.js';
 import { Selection } from '../switch/selection.js';
 

@@ -3,7 +3,7 @@
  * accounted for, every sum held, and every kept frame read back.
  */
 import test, { type ExecutionContext } from 'ava';
-import fc from 'fast-check';
+import fc from './properties.js';
 import { DROP_LOGIC, DROP_REASONS, DROP_NO_EGRESS, DROP_TX_FULL, Pool, PoolReader, VERDICT_DROPPED, VERDICT_FLOODED, type CreateOptions } from '../logger/index.js';
 import type { FrameMatch } from '../logger/filter/index.js';
 import { UNDECIDED } from '../switch/burst.js';

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import fc from 'fast-check';
+import fc from './properties.js';
 import { packageRoot } from '../native/index.js';
 import { Latencies, Numbering, NumberedCount, StreamCount } from '../switch/numbered_frames.js';
 import { Namespace, sh } from './namespaces.js';

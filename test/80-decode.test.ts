@@ -5,7 +5,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import fc from 'fast-check';
+import fc from './properties.js';
 import { decodeFrame, type Decoded, type Field } from '../tui/decode/index.js';
 import { PcapWriter } from '../logger/capture/index.js';
 import { CAPTURES, hex, hi, lo, read, run, written, type Read } from './capture_file.js';
@@ -56,6 +56,15 @@ test('a real frame cut anywhere, or with bytes changed, is still decoded as far 
     if (problem !== '') throw new Error(problem);
   }), { numRuns: 6000 });
   t.pass();
+});
+
+test('a header that ends behind what was captured, and one behind the frame, begin no layer there', (t) => {
+  const packet = (length: number): Buffer => Buffer.concat([hex('33330000001608002746e88486dd6000000000600001fe800000000000000a0027fffe46e884ff0200000000000000000000000000163a'),
+    Buffer.of(length), hex('0502000001008f0065250000000404000000'), Buffer.alloc(33)]);
+  t.is(soundness(packet(6), 150), '');
+  t.like(decode(packet(6), 150), { stopped: 'cut' });
+  t.is(soundness(packet(0xff), 107), '');
+  t.like(decode(packet(0xff), 107), { stopped: 'malformed' });
 });
 
 test('every captured frame cut at every length says that it was cut, and never that it is malformed', (t) => {

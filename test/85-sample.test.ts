@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import fc from 'fast-check';
+import fc from './properties.js';
 import { compileFilter } from '../logger/filter/index.js';
 import { Pool } from '../logger/pool.js';
 import { PoolReader } from '../logger/reader.js';

@@ -3,7 +3,7 @@ import { readFileSync, statfsSync, writeFileSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
-import fc from 'fast-check';
+import fc from './properties.js';
 import { compileFilter } from '../logger/filter/index.js';
 import { create, LANE_UNIT, Pool, PoolReader, recover } from '../logger/index.js';
 import { FrameList } from '../tui/inspect/frame_list.js';

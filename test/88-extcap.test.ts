@@ -2,7 +2,7 @@
 import { constants, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import fc from 'fast-check';
+import fc from './properties.js';
 import { message, Messages, openPipe } from '../cli/extcap/toolbar.js';
 import { create, Pool } from '../logger/index.js';
 import { Keeper, portEntry, scratch } from './pool_maker.js';

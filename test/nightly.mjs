@@ -2,15 +2,17 @@
 //
 //   FRAMEKEEP_MUTANTS   pools with anything in them, over all cores (default 1,000,000)
 //   FRAMEKEEP_KILLS     kills of a switch under traffic (default 100; as root)
-//   FRAMEKEEP_SEED      of the mutants (default: of today, and said)
+//   FRAMEKEEP_SEED      of mutants, frames and properties (default: of today, and said)
 //
-//   node test/nightly.mjs mutants kills frames sanitize      some of it
+//   node test/nightly.mjs mutants properties frames kills sanitize      some of it
 import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url))), wanted = process.argv.slice(2);
+const PROPERTY_RUNS = 5;
 const does = (what) => wanted.length === 0 || wanted.includes(what);
 const { env } = process, MUTANTS = Number(env.FRAMEKEEP_MUTANTS ?? 1_000_000), KILLS = env.FRAMEKEEP_KILLS ?? '100';
 const SEED = Number(env.FRAMEKEEP_SEED ?? new Date().toISOString().slice(0, 10).replaceAll('-', ''));
@@ -46,6 +48,13 @@ if (does('mutants')) {
     failed++;
   }
   clearInterval(show);
+}
+if (does('properties')) {
+  const files = readdirSync(join(root, 'test')).filter((f) => f.endsWith('.test.ts') && /from '\.\/properties\.js'/.test(readFileSync(join(root, 'test', f), 'utf8')));
+  for (let i = 0; i < PROPERTY_RUNS; i++) {
+    console.log(`properties, FRAMEKEEP_SEED=${SEED + i}`);
+    runOther(['test/run.mjs', ...files.map((f) => f.replace('.test.ts', ''))], { FRAMEKEEP_SEED: String(SEED + i) });
+  }
 }
 if (does('frames')) runOther(['test/run.mjs', '36-'], { FRAMEKEEP_ROUNDS: '2000', FRAMEKEEP_SEED: String(SEED) });
 if (does('kills')) runOther(['test/run.mjs', '70-kill', '--timeout', '1800s'], { FRAMEKEEP_KILLS: KILLS });

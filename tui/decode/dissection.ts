@@ -76,6 +76,7 @@ export class Dissection {
   /** Begins a layer. `length` may be more than there is. */
   layer(key: string, name: string, at: number, length: number, text = ''): Field {
     if (this.layers.length >= DEEPEST) throw MALFORMED;
+    this.need(at, 0);  // the header before may claim to end where nothing is any more
     const field: Field = { key, name, text, at, length: Math.max(0, Math.min(length, this.captured - at)), value: undefined, children: [] };
     this.layers.push(field);
     return field;
@@ -86,7 +87,8 @@ export class Dissection {
   }
   /** A field that says more than its bytes do, or whose bytes need not all be there. */
   note(parent: Field, key: string, name: string, at: number, length: number, text: string, value?: string | number): Field {
-    const field: Field = { key, name, text, at, length: Math.max(0, Math.min(length, this.captured - at)), value, children: [] };
+    const begin = Math.min(at, this.captured);
+    const field: Field = { key, name, text, at: begin, length: Math.max(0, Math.min(length, this.captured - begin)), value, children: [] };
     parent.children.push(field);
     return field;
   }
