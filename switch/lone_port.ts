@@ -114,6 +114,7 @@ export class LonePort {
     let handled = 0;
     for (const queue of this.driver.queues) {
       const { rx } = queue, n = Math.min(rx.available(), BURST), { stamped } = this.driver;
+      if (n > 0) this.readClock();  // after they were seen: no frame's stamp is later
       for (let i = 0; i < n; i++) {
         const d = rx.at(rx.next + i), at = rx.words[d], segment = segmentOf(at, 0), offset = offsetOf(at);
         let now = this.now;
