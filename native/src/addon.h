@@ -27,6 +27,13 @@ struct EnvState {
   std::set<int> fds;                                  // open descriptors that die with the thread
   EnvState();
   ~EnvState();
+  // Takes an owned object out of the list, for who destroys it now. False: it is not there, or of another kind.
+  bool Disown(void* object, void (*destroy)(void*)) {
+    for (auto it = owned.begin(); it != owned.end(); ++it) {
+      if (it->first == object && it->second == destroy) { owned.erase(it); return true; }
+    }
+    return false;
+  }
 };
 
 // A part registers itself with a namespace-scope `static Part part(Init);`.

@@ -7,12 +7,12 @@
 #include <cerrno>
 #include "addon.h"
 #include "burst.h"
+#include "layout.h"
 #include "soft_rings.h"
 
 namespace framekeep {
 namespace {
 
-constexpr uint32_t kNoBuffer = 0xFFFFFFFF;
 constexpr uint16_t kHolders = 0xff, kWithSeveral = 255;
 constexpr uint32_t kWithShift = 8, kMaxPorts = 64;
 enum Owner : uint8_t { kFree, kFill, kSwitch, kHeld };

@@ -6,12 +6,12 @@
 #include <cstring>
 #include "addon.h"
 #include "burst.h"
+#include "soft_rings.h"
 
 namespace framekeep {
 namespace {
 
 constexpr uint32_t kAhead = 32;
-struct Descriptor { uint64_t addr; uint32_t len, options; };   // struct xdp_desc, linux/if_xdp.h
 enum Option : uint32_t { kStamped = 1, kChecksums = 2 };
 
 template <bool stamped> int Gather(Burst& b, const uint8_t* umem, uint64_t umem_bytes, const Descriptor* ring) {

@@ -106,13 +106,7 @@ napi_value ReadAheadEnd(napi_env env, napi_callback_info info) {
   Args<1> a(env, info);
   void* p = nullptr;
   napi_get_value_external(env, a.v[0], &p);
-  auto& owned = a.state->owned;
-  for (auto it = owned.begin(); it != owned.end(); ++it) {
-    if (it->first != p || it->second != ReadAhead::Destroy) continue;
-    owned.erase(it);
-    ReadAhead::Destroy(p);
-    break;
-  }
+  if (a.state->Disown(p, ReadAhead::Destroy)) ReadAhead::Destroy(p);
   return Int(env, 0);
 }
 

@@ -120,7 +120,7 @@ napi_value End(napi_env env, napi_callback_info info) {
   if (!w || n_told < 16) return Int(env, -EINVAL);
   w->End();
   Tell(*w, told);
-  for (auto it = a.state->owned.begin(); it != a.state->owned.end(); ++it) if (it->first == w) { a.state->owned.erase(it); break; }
+  a.state->Disown(w, Writer::Destroy);
   napi_delete_reference(env, w->memory);
   delete w;
   return Int(env, 0);
