@@ -18,7 +18,7 @@ import { Progress } from './progress.js';
 
 export async function run(options: ExportOptions, io: Io): Promise<number> {
   const { filter, write, from, to, ports, boot, last, snap, follow, count } = options;
-  const match = filter === '' ? undefined : compileFilter(filter).match;
+  const compiled = filter === '' ? undefined : compileFilter(filter);
   const pool = Pool.open(options.pool), progress = new Progress(io, options.progress);
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
   let fd: number | undefined;
@@ -30,7 +30,7 @@ export async function run(options: ExportOptions, io: Io): Promise<number> {
       return new ByteSink(fd, write === '-' ? 'standard output' : write, sinkBytes(fd), beside);
     };
     const result = await exportPool(pool, open, {
-      match, from, to, ports, boot, last, snap, follow, count, format: formatOf(options), application: `framekeep ${version}`, signal: io.interrupted,
+      match: compiled?.match, reach: compiled?.reach, from, to, ports, boot, last, snap, follow, count, format: formatOf(options), application: `framekeep ${version}`, signal: io.interrupted,
       progress: (done, total, bytes) => { if (!follow) progress.update(done, total, `${(bytes / 1e6).toFixed(0)} MB`); },
     });
     progress.end();

@@ -17,7 +17,7 @@ import { BlockBurst } from './export_burst.js';
 import { Follower, type FollowNews } from './export_follow.js';
 import { BootSection, InterfaceList } from './export_section.js';
 import type { Pool } from './pool.js';
-import { PoolReader, readerBytes } from './reader.js';
+import { PoolReader, readerBytes, WHOLE } from './reader.js';
 import type { Gap } from './recover.js';
 import { surveyPool, type BootReport, type PoolReport } from './report.js';
 import { FrameSelector, type FrameSelection } from './select_frames.js';
@@ -62,6 +62,8 @@ export interface ExportResult {
 }
 
 const FRAMES_A_LOOK = 4096;
+/** A frame fetched by itself costs as much as some eight in a window: where more of them are taken than that, all are copied whole. */
+const FEW = 1 / 8;
 /** Interfaces that every section describes, at most: a pool of many runs that shared no port would be little else. */
 const MOST_COMMON = 256;
 
@@ -120,11 +122,14 @@ async function writePool(pool: Pool, output: (beside: number) => Promise<ByteSin
     return begun(id, now, known);
   };
   meta.direction = 1;
+  // Of frames that few are taken of, only what decides about them is copied.
+  if (follower === undefined && !selector.takesAll) reader.reach = selector.reach;
   const burst = png !== undefined && follower === undefined && selector.takesAll ? new BlockBurst(png, reader, gaps.next) : undefined;
   let look = FRAMES_A_LOOK;
   while (!aborted && frames < most) {
     if (looked >= look) {
       look = looked + FRAMES_A_LOOK;
+      if (frames > looked * FEW) reader.reach = WHOLE;
       progress?.(looked, total, sink.total);
       await new Promise((resolve) => setImmediate(resolve));  // signals are heard between turns of the event loop
       if (signal?.aborted) { aborted = true; break; }
@@ -164,6 +169,7 @@ async function writePool(pool: Pool, output: (beside: number) => Promise<ByteSin
       overtaken = reader.overtaken;
       continue;
     }
+    if (!reader.complete()) { looked--; continue; }
     const { captured } = reader;
     frames++;
     frameBytes += captured < snap ? captured : snap;

@@ -6,7 +6,7 @@
  */
 import { PLACE_OVERTAKEN } from '../native/index.js';
 import { FLAG_MORE } from './format.js';
-import { FrameWindow, readerBytes, WINDOW } from './frame_window.js';
+import { FrameWindow, readerBytes, WHOLE, WINDOW } from './frame_window.js';
 import { KeptFrame } from './kept_frame.js';
 import type { Pool } from './pool.js';
 import type { Recovery } from './recover.js';
@@ -18,10 +18,14 @@ export const LANE_UNIT = 2 ** 48;
 export class FrameAccess extends KeptFrame {
   private readonly windows: readonly FrameWindow[];
 
-  /** @param recovery  of that pool; who follows a living one shares it with the `PoolReader` that does */
-  constructor(pool: Pool, recovery: Recovery) {
+  /**
+   * @param recovery  of that pool; who follows a living one shares it with the `PoolReader` that does
+   * @param reach     how many bytes of a frame are delivered at least, as far as they were kept: for who looks at no more of them
+   */
+  constructor(pool: Pool, recovery: Recovery, reach = WHOLE) {
     super(recovery, new Uint8Array(readerBytes(pool)));
     this.windows = recovery.lanes.map(({ state }, i) => new FrameWindow(pool, i, state, this.bytes));
+    for (const w of this.windows) w.reach = reach;
   }
 
   /** Finds a frame. @param id lane × 2^48 + sequence. @returns false when it is not there any more */

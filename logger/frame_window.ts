@@ -9,7 +9,7 @@
  *             0                  LARGEST_FRAME           + STAGING_BYTES
  */
 import { framesRead } from '../native/index.js';
-import { recordSeed } from './format.js';
+import { FLAG_CONTINUED, FLAG_FRAME_CRC, FLAG_MORE, recordSeed } from './format.js';
 import { IndexView } from './index_view.js';
 import type { Pool } from './pool.js';
 
@@ -18,6 +18,10 @@ export const LARGEST_FRAME = 1 << 17;
 /** Records a window; with its staging it stays in the second-level cache. */
 export const WINDOW = 256;
 const STAGING_BYTES = 1 << 18;
+/** A reach that leaves nothing out. */
+export const WHOLE = Infinity;
+/** Frames with one of these are copied whole, whatever the reach (native/src/read.cc). */
+const ALWAYS_WHOLE = FLAG_MORE | FLAG_CONTINUED | FLAG_FRAME_CRC;
 
 /** How much memory the windows of a pool need. */
 export const readerBytes = (pool: Pool): number => LARGEST_FRAME + pool.geometry.lanes.length * STAGING_BYTES;
@@ -39,8 +43,17 @@ export class FrameWindow {
   /** Sequence of the first entry, and how many there are. */
   first = 0;
   filled = 0;
+  /**
+   * How many bytes of each frame the next `read` copies, for who looks at no more of them: a filter's reach (logger/filter/reach.ts). Most frames
+   * of a filtered pool are looked at for two lines of the processor's cache, and 1,500 bytes are 24.
+   */
+  reach = WHOLE;
+  /** … and how many the last one did. */
+  private reached = WHOLE;
   private readonly pool: Pool;
-  private readonly range = new Float64Array(5);
+  private readonly range = new Float64Array(6);
+  private readonly record = new Uint32Array(8);
+  private readonly place = new Uint32Array(1);
 
   /**
    * @param state   what is known of each slot, SLOT_* (native/persist.ts): others than SLOT_VALID are passed over
@@ -71,9 +84,28 @@ export class FrameWindow {
     range[2] = slot;
     range[3] = Math.min(WINDOW, slots - slot, count);
     range[4] = Math.floor(first / slots) + 1;
+    range[5] = this.reached = this.reach;
     const done = framesRead(pool.head.id, this.indexOffset, pool.buffers.id, range, this.seed, this.state, this.records, this.places, this.staging);
     if (done <= 0) throw new RangeError(`reading ${range[3]} frames from sequence ${first} of lane ${this.lane}: ${done}`);
     this.first = first;
     return this.filled = done;
+  }
+
+  /** Copies all that was kept of one frame to the beginning of `into`. @returns how many bytes; -1: it was replaced since */
+  readWhole(sequence: number, into: Uint8Array): number {
+    const { range, pool, slots, record, place } = this;
+    if (pool.buffers === undefined) return -1;
+    range[2] = sequence % slots;
+    range[3] = 1;
+    range[4] = Math.floor(sequence / slots) + 1;
+    range[5] = WHOLE;
+    const done = framesRead(pool.head.id, this.indexOffset, pool.buffers.id, range, this.seed, this.state, record, place, into);
+    return done === 1 && place[0] === 0 ? record[4] >>> 16 : -1;
+  }
+
+  /** How many bytes of an entry that is there are in the window: what was kept, or the beginning of it. */
+  bytesOf(entry: number): number {
+    const kept = this.records[entry * 8 + 4] >>> 16;
+    return kept <= this.reached || (this.records[entry * 8 + 6] >>> 16 & ALWAYS_WHOLE) !== 0 ? kept : this.reached;
   }
 }

@@ -5,7 +5,7 @@ export * from './pool.js';
 export * from './recover.js';
 export * from './index_view.js';
 export * from './log.js';
-export { PoolReader, readerBytes } from './reader.js';
+export { PoolReader, readerBytes, WHOLE } from './reader.js';
 export * from './frame_access.js';
 export * from './report.js';
 export * from './verify.js';

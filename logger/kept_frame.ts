@@ -19,10 +19,12 @@ export class KeptFrame {
   flags = 0;
   /** Length on the wire, bytes. */
   wire = 0;
-  /** The frame's kept bytes are bytes[offset, offset + captured). */
+  /** The frame's kept bytes are bytes[offset, offset + captured): all of them, or of a reader with a reach so many of the first. */
   readonly bytes: Uint8Array;
   offset = 0;
   captured = 0;
+  /** How many bytes its record says were kept: of a frame over several buffers, in the first. */
+  kept = 0;
 
   private boots: Map<number, number>;
   private lastLow = -1;
@@ -56,7 +58,8 @@ export class KeptFrame {
     this.boot = this.bootOf(last & 0xffff);
     this.timeLow = records[base + 2];
     this.timeHigh = records[base + 3];
-    this.captured = records[base + 4] >>> 16;
+    this.kept = records[base + 4] >>> 16;
+    this.captured = w.bytesOf(entry);
     this.ingress = (tags >>> 16) & 0xff;
     this.verdict = tags >>> 24;
     this.flags = (last >>> 16) & 0xff;

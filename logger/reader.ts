@@ -9,13 +9,13 @@
  */
 import { indexScan, PLACE_OVERTAKEN, SLOT_BEYOND, SLOT_VALID } from '../native/index.js';
 import { FLAG_CONTINUED, FLAG_MORE } from './format.js';
-import { FrameWindow, readerBytes } from './frame_window.js';
+import { FrameWindow, LARGEST_FRAME, readerBytes, WHOLE } from './frame_window.js';
 import { sequenceOf } from './index_view.js';
 import { KeptFrame } from './kept_frame.js';
 import type { Pool } from './pool.js';
 import { recover, type LaneRecovery, type Recovery } from './recover.js';
 
-export { readerBytes } from './frame_window.js';
+export { readerBytes, WHOLE } from './frame_window.js';
 
 /** Records that `extend` looks at in one call. */
 const LOOK_AHEAD = 1024;
@@ -88,18 +88,27 @@ export class PoolReader extends KeptFrame {
   untilLow = 0;
 
   private readonly cursors: readonly LaneCursor[];
+  /** Where one frame at a time is put together. */
+  private readonly long: Uint8Array;
 
   /**
    * @param recovery  what `recover` just found; undefined: found now
    * @param memory    where frames are copied to, `readerBytes` of it; undefined: memory of its own
+   * @param reach     how many bytes of a frame are delivered at least, as far as they were kept: for who looks at no more of them
    */
-  constructor(pool: Pool, recovery?: Recovery, memory?: Uint8Array) {
+  constructor(pool: Pool, recovery?: Recovery, memory?: Uint8Array, reach = WHOLE) {
     const live = pool.isLive();
     super(recovery ?? recover(pool), memory ?? new Uint8Array(readerBytes(pool)));
     this.pool = pool;
     this.live = live;
     this.cursors = this.recovery.lanes.map((lane, i) => new LaneCursor(pool, i, lane, this.bytes));
+    this.long = this.bytes.subarray(0, LARGEST_FRAME);
+    this.reach = reach;
   }
+
+  /** How many bytes of a frame are delivered at least, of those that are yet to be copied out of the pool. */
+  get reach(): number { return this.cursors[0].reach; }
+  set reach(bytes: number) { for (const c of this.cursors) c.reach = bytes; }
 
   /** How many records there were to read when the reader began; a frame over several buffers has several. */
   get total(): number { return this.recovery.lanes.reduce((sum, lane) => sum + lane.valid, 0); }
@@ -162,8 +171,18 @@ export class PoolReader extends KeptFrame {
     }
   }
 
+  /** Fetches what the reach has left of the frame that `next()` moved to. @returns false, and counts it, when the switch has replaced it since */
+  complete(): boolean {
+    if (this.captured >= this.kept) return true;
+    const bytes = this.cursors[this.lane].readWhole(this.sequence, this.long);
+    if (bytes < 0) { this.overtaken++; return false; }
+    this.offset = 0;
+    this.captured = bytes;
+    return true;
+  }
+
   /**
-   * The window that the next frame is in, for who takes several from it at once and says so by `moveOn`. Of the frames behind the next
+   * The window that the next frame is in, for who takes several from it at once and says so by `moveOn`. It holds whole frames where there is no reach. Of the frames behind the next
    * one, those up to (`untilHigh`, `untilLow`) come before any of another lane.
    * @returns undefined at the end of what is known
    */

@@ -14,6 +14,8 @@ export interface Moment { readonly relative: boolean; readonly ns: bigint }
 export interface FrameSelection {
   /** Undefined: every frame. */
   readonly match?: FrameMatch | undefined;
+  /** How far into a frame `match` looks, bytes (`Filter.reach`). Undefined: anywhere. */
+  readonly reach?: number | undefined;
   /** Undefined: every frame; else those of these numbers, lane × 2^48 + sequence. */
   readonly ids?: { has(id: number): boolean } | undefined;
   /** Both ends included. */
@@ -34,6 +36,8 @@ const FRAMES_A_LOOK = 4096;
 export class FrameSelector {
   private readonly selection: FrameSelection;
   private readonly everything: boolean;
+  /** How many bytes of a frame `takes` looks at. */
+  readonly reach: number;
   private readonly match: FrameMatch | undefined;
   private fromHigh: number;
   private fromLow: number;
@@ -54,6 +58,7 @@ export class FrameSelector {
     this.selection = selection;
     this.boots = boots;
     this.match = selection.match;
+    this.reach = selection.match === undefined ? 0 : selection.reach ?? Infinity;
     this.fromHigh = Number(from >> 32n);
     this.fromLow = Number(from & 0xffffffffn);
     this.toHigh = Number(to >> 32n);
@@ -113,6 +118,8 @@ export class FrameSelector {
   async seek(reader: PoolReader, signal?: AbortSignal): Promise<number> {
     const { last } = this.selection;
     if (last === undefined) return 0;
+    const { reach } = reader;
+    reader.reach = this.reach;
     const most = Math.max(...reader.pool.geometry.lanes.map((lane) => lane.slots));
     for (let window = Math.max(last, 1); ; window *= 4) {
       reader.seekLast(window >= most ? Infinity : window);
@@ -131,9 +138,12 @@ export class FrameSelector {
         }
         if (++looked % FRAMES_A_LOOK !== 0) continue;
         await new Promise((resolve) => setImmediate(resolve));
-        if (signal?.aborted) return 0;
+        if (!signal?.aborted) continue;
+        reader.reach = reach;
+        return 0;
       }
       if ((sure < last || unseen > 0) && window < most) continue;
+      reader.reach = reach;
       reader.seekLast(window >= most ? Infinity : window);
       return Math.max(0, selected - last);
     }

@@ -123,7 +123,7 @@ test('a pool with anything in it: list, report page, time line and layers come t
       list.list.choose(row);
       list.draw(painter, true);
     }
-    frames.setFilter('tcp', compileFilter('tcp').match);
+    frames.setFilter('tcp', compileFilter('tcp').match, compileFilter('tcp').reach);
     while (frames.work());
     frames.follow();
     pool.close();
@@ -177,9 +177,9 @@ test('a million frames: opened, filtered and searched in slices', (t) => {
     opened = performance.now() - began;
   const said: string[] = [];
   for (const expression of ['tcp port 80', 'udp port 53', 'vlan or arp', 'tcp port 80']) {
-    const { match } = compileFilter(expression), start = performance.now(), cpu = process.cpuUsage();
+    const { match, reach } = compileFilter(expression), start = performance.now(), cpu = process.cpuUsage();
     let longest = 0;
-    frames.setFilter(expression, match);
+    frames.setFilter(expression, match, reach);
     for (let more = true; more;) {
       const from = performance.now();
       more = frames.work();

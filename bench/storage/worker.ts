@@ -23,9 +23,9 @@ function timed<T>(work: () => T): [ms: number, result: T] {
 }
 
 function filter(): Record<string, number> {
-  const pool = Pool.open(path), { match } = compileFilter(third);
+  const pool = Pool.open(path), { match, reach } = compileFilter(third);
   const pass = (): number => {
-    const reader = new PoolReader(pool, recover(pool));
+    const reader = new PoolReader(pool, recover(pool), undefined, reach);
     let matched = 0;
     while (reader.next()) if (match(reader.bytes, reader.offset, reader.captured, reader.wire) !== 0) matched++;
     return matched;

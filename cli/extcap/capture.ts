@@ -23,7 +23,7 @@ const SWITCH_MS = 60_000, ASK_MS = 200;
 
 /** @throws FramekeepError; E_OUTPUT_CLOSED: Wireshark has closed the pipe, which is one way it ends a capture */
 export async function capture(line: ExtcapLine, source: Source, interrupted: AbortSignal, application: string): Promise<void> {
-  const match = line.filter.trim() === '' ? undefined : compileFilter(line.filter).match;
+  const filter = line.filter.trim() === '' ? undefined : compileFilter(line.filter);
   const pool = Pool.open(source.pool), isLive = pool.isLive(), defaults = defaultsOf(isLive), last = line.last ?? defaults.last;
   const limit = new AbortController(), signal = AbortSignal.any([interrupted, limit.signal]);
   const freezer = new Freezer(source.name), toolbar = new Toolbar(line.controlIn, line.controlOut, (label) => { void freezer.press(label); });
@@ -36,7 +36,7 @@ export async function capture(line: ExtcapLine, source: Source, interrupted: Abo
       if (line.duration > 0) timer = setTimeout(() => limit.abort(), Math.min(line.duration * 1000, 2 ** 31 - 1));
       return new ByteSink(fd, line.fifo, SINK_BYTES, beside);
     }, {
-      match, from: momentOf(last, isLive), ports: line.ports, snap: line.snap, count: line.count || undefined,
+      match: filter?.match, reach: filter?.reach, from: momentOf(last, isLive), ports: line.ports, snap: line.snap, count: line.count || undefined,
       follow: line.follow ?? defaults.follow, signal, application,
       news: (news) => tell(news, toolbar, freezer),
     });

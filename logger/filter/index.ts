@@ -4,11 +4,13 @@
  */
 import { FramekeepError } from '../../native/error.js';
 import { pcapCompile } from '../../native/pcap_filter.js';
-import { OP, encode } from './cbpf.js';
+import { OP, decode, encode } from './cbpf.js';
+import { reachOf } from './reach.js';
 import { syntaxError } from './syntax_error.js';
 import { toJavaScript } from './to_javascript.js';
 
 export { disassemble, verify } from './cbpf.js';
+export { reachOf } from './reach.js';
 export { toJavaScript } from './to_javascript.js';
 
 /**
@@ -26,6 +28,11 @@ export interface Filter {
   /** BPF instructions, as a measure of what the filter costs. */
   readonly instructions: number;
   readonly match: FrameMatch;
+  /**
+   * How many bytes of a frame `match` can look at: of the first so many it says the same as of all of them, given the same `wire`.
+   * Infinity: as many as there are.
+   */
+  readonly reach: number;
   /** The classic BPF program, two words an instruction: what another thread makes its own function from (`toJavaScript`). */
   readonly program: Uint32Array;
 }
@@ -51,7 +58,7 @@ export function compileFilter(expression: string, { snapLength = WHOLE_FRAMES }:
       return typeof result === 'string' ? result : undefined;
     });
   }
-  return { expression, instructions: program.length / 2, match: translated(expression, program), program };
+  return { expression, instructions: program.length / 2, match: translated(expression, program), reach: reachOf(decode(program)), program };
 }
 
 /** What libpcap compiles, but only a Linux socket filter or a loop can do, in the words of the expression's author. */

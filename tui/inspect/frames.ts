@@ -12,6 +12,7 @@ import type { Boot } from '../../logger/format.js';
 import { FrameAccess, LANE_UNIT } from '../../logger/frame_access.js';
 import type { Pool } from '../../logger/pool.js';
 import { PoolReader } from '../../logger/reader.js';
+import type { Recovery } from '../../logger/recover.js';
 import { surveyPool, type PoolReport } from '../../logger/report.js';
 import { FrameList, Numbers } from './frame_list.js';
 
@@ -20,7 +21,7 @@ const SLICE_MS = 12;
 /** Frames between two looks at the clock. */
 const BETWEEN = 128;
 
-interface Filtering { readonly expression: string; readonly match: FrameMatch; readonly numbers: Numbers; next: number; readonly began: number; seconds: number }
+interface Filtering { readonly expression: string; readonly match: FrameMatch; readonly access: FrameAccess; readonly numbers: Numbers; next: number; readonly began: number; seconds: number }
 
 export class Frames {
   readonly pool: Pool;
@@ -38,6 +39,7 @@ export class Frames {
   arrived = 0;
   readonly all: FrameList;
   private readonly tail: PoolReader;
+  private readonly recovery: Recovery;
   private filtering: Filtering | undefined;
 
   constructor(pool: Pool) {
@@ -48,6 +50,7 @@ export class Frames {
     this.boots = recovery.boots;
     this.states = recovery.lanes;
     this.live = report.live;
+    this.recovery = recovery;
     this.access = new FrameAccess(pool, recovery);
     this.all = new FrameList(pool, recovery);
     // One recovery for all three: what the reader finds out about slots, `access` knows.
@@ -72,17 +75,20 @@ export class Frames {
   /** Moves `access` to a row's frame. @returns false when the switch has replaced it */
   read(row: number): boolean { return this.access.read(this.id(row)); }
 
-  /** Shows only what matches; undefined: everything. What matches is found by `work`. */
-  setFilter(expression: string, match: FrameMatch | undefined): void {
-    this.filtering = match === undefined ? undefined : { expression, match, numbers: new Numbers(), next: this.all.dropped, began: performance.now(),
-      seconds: 0 };
+  /**
+   * Shows only what matches; undefined: everything. What matches is found by `work`.
+   * @param reach  how far into a frame `match` looks, bytes
+   */
+  setFilter(expression: string, match: FrameMatch | undefined, reach = Infinity): void {
+    this.filtering = match === undefined ? undefined : { expression, match, access: new FrameAccess(this.pool, this.recovery, reach), numbers: new Numbers(),
+      next: this.all.dropped, began: performance.now(), seconds: 0 };
   }
 
   /** Does a slice of what is to be done. @returns whether more is left */
   work(): boolean {
     const f = this.filtering;
     if (f === undefined) return false;
-    const until = performance.now() + SLICE_MS, { access, all } = this;
+    const until = performance.now() + SLICE_MS, { all } = this, { access } = f;
     f.next = Math.max(f.next, all.dropped);
     while (f.next < all.end) {
       for (let i = Math.min(BETWEEN, all.end - f.next); i > 0; i--, f.next++) {

@@ -186,9 +186,9 @@ export class Inspector implements Program {
   /** @returns why not */
   private setFilter(text: string): string | undefined {
     try {
-      const match = text === '' ? undefined : compileFilter(text).match;
+      const filter = text === '' ? undefined : compileFilter(text);
       this.motion.keepPlace();
-      this.frames.setFilter(text, match);
+      this.frames.setFilter(text, filter?.match, filter?.reach);
     } catch (thrown) { return reasonOf(thrown); }
     this.page = 'frames';
     this.panes.focus = 'list';
