@@ -24,7 +24,7 @@ export class Lab {
   /** Pools, captures and run directories: tmpfs. */
   readonly directory = mkdtempSync('/dev/shm/framekeep-bench-');
   readonly env: NodeJS.ProcessEnv = { ...process.env, FRAMEKEEP_RUN: join(this.directory, 'run'), NO_COLOR: '1' };
-  /** Whether programs stay on the CPU that is named for them: not while a start is timed, which a user does not pin. */
+  /** Whether programs stay on the CPU that is named for them: not while a start is timed, or round trips as users have them. */
   pinned = true;
   /** Names of the switch's ends. */
   readonly ports: readonly string[];

@@ -24,9 +24,9 @@ export async function load(lab: Lab, wanted: Load): Promise<LoadResult> {
   return { offered, delivered: lab.counts(lab.b, 'eth0').rxPackets - before, seconds: took };
 }
 
-/** Frames without a gap until it is stopped. @returns once they come to b */
+/** Frames without a gap until it is stopped, on what time others leave of CPU 0. @returns once they come to b */
 export async function background(lab: Lab, rate: number, size: number): Promise<Running> {
-  const before = lab.counts(lab.b, 'eth0').rxPackets, child = lab.start(lab.a, command(lab, { rate, seconds: 3600, size }));
+  const before = lab.counts(lab.b, 'eth0').rxPackets, child = lab.start(lab.a, ['chrt', '--idle', '0', ...command(lab, { rate, seconds: 3600, size })]);
   for (let i = 0; lab.counts(lab.b, 'eth0').rxPackets < before + rate / 10; i++) {
     if (child.hasEnded || i > 200) throw new Error(`no frames come through: ${child.stderr}`);
     await new Promise((resolve) => setTimeout(resolve, 50));

@@ -4,15 +4,17 @@ import type { Contestant, Figures } from '../case.js';
 import { cpuSeconds, family, Lab } from './lab.js';
 import type { RunningSwitch, SwitchKind } from './switches.js';
 
-/** Up, hosts known to each other; taken down again whatever happens. */
-export function measured(kind: SwitchKind, measure: (lab: Lab, sw: RunningSwitch) => Promise<Figures>, options: { name?: string; ports?: number; ping?: boolean; missing?: string } = {}): Contestant {
+/** Up, hosts known to each other; taken down again whatever happens. `pinned: false`: the switch runs where the scheduler puts it. */
+export function measured(kind: SwitchKind, measure: (lab: Lab, sw: RunningSwitch) => Promise<Figures>, options: { name?: string; ports?: number; ping?: boolean; pinned?: boolean; missing?: string } = {}): Contestant {
   const missing = options.missing ?? kind.missing;
   return {
     name: options.name ?? kind.name, ...(missing !== undefined && { missing }),
     async measure() {
       const lab = new Lab(options.ports ?? 2);
       try {
+        lab.pinned = options.pinned ?? true;
         const sw = await kind.start(lab);
+        lab.pinned = true;
         try {
           if (options.ping !== false) await lab.ping();
           return await measure(lab, sw);
