@@ -4,7 +4,7 @@ import { reference } from '../fabric/reference.js';
 import { typescript } from '../fabric/measure.js';
 
 /** Bytes → what keeping may cost at most, of the rate without: as PASTE published (1,514: as 1,280). */
-const COSTS = new Map([[64, 0.37], [256, 0.34], [768, 0.20], [1280, 0.10], [1514, 0.10]]);
+export const COSTS = new Map([[64, 0.37], [256, 0.34], [768, 0.20], [1280, 0.10], [1514, 0.10]]);
 const KEPT = { keep: '', flush: true } as const;
 
 export const fabricKept: Case = {

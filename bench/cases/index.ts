@@ -11,6 +11,7 @@ import { storage } from './storage.js';
 import { superFrames } from './super_frames.js';
 import { workers } from './workers.js';
 import { xdpIdle } from './xdp_idle.js';
+import { xdpKept } from './xdp_kept.js';
 import { xdpLatency } from './xdp_latency.js';
 import { xdpLossless } from './xdp_lossless.js';
 import { xdpSaturated } from './xdp_saturated.js';
@@ -18,5 +19,5 @@ import { xdpTcp } from './xdp_tcp.js';
 
 export const CASES: readonly Case[] = [
   fabric, fabricKept, fabricFilter, fabricCommit, fabricDma, workers, growth,
-  xdpSaturated, xdpLossless, xdpTcp, superFrames, xdpLatency, xdpIdle, storage, soak,
+  xdpSaturated, xdpKept, xdpLossless, xdpTcp, superFrames, xdpLatency, xdpIdle, storage, soak,
 ];

@@ -4,20 +4,20 @@ import { Lab } from '../net/lab.js';
 import { load } from '../net/load.js';
 import { BRIDGE, BRIDGE_DUMPCAP, BRIDGE_NETSNIFF, BRIDGE_TCPDUMP, FORWARDER, FRAMEKEEP, FRAMEKEEP_KEPT, OVS, OVS_MIRROR, TESTPMD, VDE, type SwitchKind } from '../net/switches.js';
 
-/** Once a measurement: start, learn, load, count, stop. */
-export function saturated(kind: SwitchKind, settings: Settings): Contestant {
+/** Once a measurement: start, learn, load, count, stop. @param size  bytes of a frame, without FCS */
+export function saturated(kind: SwitchKind, settings: Settings, size = 60, name = kind.name): Contestant {
   return {
-    name: kind.name, ...(kind.missing !== undefined && { missing: kind.missing }),
+    name, ...(kind.missing !== undefined && { missing: kind.missing }),
     async measure() {
       const lab = new Lab();
       try {
         const sw = await kind.start(lab);
         try {
           await lab.ping();
-          await load(lab, { rate: 0, seconds: 0.3, size: 60 });
+          await load(lab, { rate: 0, seconds: 0.3, size });
           await sw.accounts?.();
           await sw.keep?.();
-          const { offered, delivered, seconds } = await load(lab, { rate: 0, seconds: settings.quick ? 0.5 : settings.set('seconds', 2), size: 60 });
+          const { offered, delivered, seconds } = await load(lab, { rate: 0, seconds: settings.quick ? 0.5 : settings.set('seconds', 2), size });
           const accounts = await sw.accounts?.(), kept = await sw.kept?.();
           return {
             kpps: delivered / seconds / 1000, offeredKpps: offered / seconds / 1000, ...(kept !== undefined && { keptKpps: kept / seconds / 1000, keptShare: kept / delivered }),

@@ -32,13 +32,14 @@ export interface SwitchKind {
 const CPU = 1;
 const program = join(packageRoot(), 'cli', 'framekeep.mjs');
 
-function framekeep(keep: 'all' | 'none'): SwitchKind {
+/** @param flushed  as if the pool were persistent memory: each frame and record written back, two fences a commit */
+function framekeep(keep: 'all' | 'none', flushed = false): SwitchKind {
   return {
-    name: keep === 'all' ? 'framekeep, all kept' : 'framekeep', keeps: keep === 'all',
+    name: keep === 'none' ? 'framekeep' : flushed ? 'framekeep, all kept and flushed' : 'framekeep, all kept', keeps: keep === 'all',
     async start(lab) {
       const pool = join(lab.directory, 'pool');
       rmSync(pool, { force: true });
-      const child = lab.start(lab.middle, [process.execPath, program, 'up', ...lab.ports.map((p) => `xdp:${p}`), '--pool', pool, '--name', 'bench', '--keep', keep, '--json', '--stats', '0'], CPU);
+      const child = lab.start(lab.middle, [process.execPath, program, 'up', ...lab.ports.map((p) => `xdp:${p}`), '--pool', pool, '--name', 'bench', '--keep', keep, ...(flushed ? ['--durability', 'power'] : []), '--json', '--stats', '0'], CPU);
       await child.until((out) => out.includes('"started"'));
       const counters = Counters.open(join(lab.directory, 'run', 'bench', 'counters'));
       const p0 = (): PortSnapshot => counters.snapshot().ports.find((p) => p.id === 0)!;
@@ -225,5 +226,5 @@ const vde: SwitchKind = {
   },
 };
 
-export const FRAMEKEEP = framekeep('none'), FRAMEKEEP_KEPT = framekeep('all'), FORWARDER = forwarder, BRIDGE = bridge(), OVS = ovs(false), TESTPMD = testpmd, VDE = vde;
+export const FRAMEKEEP = framekeep('none'), FRAMEKEEP_KEPT = framekeep('all'), FRAMEKEEP_FLUSHED = framekeep('all', true), FORWARDER = forwarder, BRIDGE = bridge(), OVS = ovs(false), TESTPMD = testpmd, VDE = vde;
 export const BRIDGE_TCPDUMP = bridge(TCPDUMP), BRIDGE_DUMPCAP = bridge(DUMPCAP), BRIDGE_NETSNIFF = bridge(NETSNIFF), OVS_MIRROR = ovs(true);
