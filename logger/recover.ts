@@ -5,7 +5,10 @@
  * sequence numbers, and where those records would have replaced the oldest. Cutting at the first hole would lose
  * acknowledged records; holes are accepted, reported as gaps, and the log goes on at the highest sequence plus one.
  */
-import { indexScan, SLOT_BEYOND, SLOT_EMPTY, SLOT_TORN, SLOT_VALID } from '../native/index.js';
+import {
+  indexScan, judgeRecords, JUDGED_BEYOND, JUDGED_CONFLICTS, JUDGED_EMPTY, JUDGED_GHOSTS, JUDGED_NEWEST, JUDGED_OLDEST, JUDGED_TORN, JUDGED_VALID, JUDGED_WORDS, RUNS_BYTES, SLOT_BEYOND,
+  SLOT_VALID,
+} from '../native/index.js';
 import { recordSeed, type Boot } from './format.js';
 import { IndexView, sequenceOf } from './index_view.js';
 import type { Pool } from './pool.js';
@@ -58,41 +61,33 @@ export function recoverLane(pool: Pool, number: number, boots: readonly Boot[] =
   const state = new Uint8Array(slots);
   indexScan(pool.head, lane.indexOffset, pool.buffers, 0, slots, Math.log2(geometry.chunk), geometry.buffers, recordSeed(geometry.uuid, number), state);
 
-  const index = new IndexView(pool.head, lane);
   // What the format can number: generations end at 2^32 - 1, and sequences are exact in a double.
   const limit = Math.min((2 ** 32 - 1) * slots, Number.MAX_SAFE_INTEGER - slots);
   const bounds = bootBounds(boots, number, limit);
   // Slot + 1 of the record that holds a buffer. No more of them than the file has: its superblock may say anything.
   const there = Math.ceil((pool.buffers?.bytes ?? 0) / geometry.chunk) - lane.firstBuffer;
   const holder = new Uint32Array(Math.max(0, Math.min(lane.buffers, there)));
-  let valid = 0, torn = 0, empty = 0, beyond = 0, ghosts = 0, conflicts = 0, oldest = -1, newest = -1, lastBoot = 0;
-  for (let slot = 0; slot < slots; slot++) {
-    if (state[slot] === SLOT_EMPTY) { empty++; continue; }
-    if (state[slot] === SLOT_TORN) { torn++; continue; }
-    index.at(slot);
-    const sequence = sequenceOf(index.generation, slots, slot), { buffer, boot } = index;
-    const ghost = buffer < lane.firstBuffer || buffer >= lane.firstBuffer + lane.buffers || sequence >= limit || !bounds.allow(boot, sequence);
-    if (ghost) { ghosts++; state[slot] = SLOT_TORN; continue; }
-    lastBoot = Math.max(lastBoot, bounds.fullId(boot));
-    const other = holder[buffer - lane.firstBuffer] - 1;
-    if (other >= 0) {
-      conflicts++;
-      const loser = sequenceOf(index.at(other).generation, slots, other) > sequence ? slot : other;
-      if (loser === other) { if (state[other] === SLOT_BEYOND) beyond--; else valid--; }
-      state[loser] = SLOT_TORN;
-      if (loser === slot) continue;
-    }
-    holder[buffer - lane.firstBuffer] = slot + 1;
-    if (state[slot] === SLOT_BEYOND) beyond++; else valid++;
-  }
-  for (let slot = 0; slot < slots; slot++) {
-    if (state[slot] !== SLOT_VALID && state[slot] !== SLOT_BEYOND) continue;
-    const sequence = sequenceOf(index.at(slot).generation, slots, slot);
-    if (sequence > newest) newest = sequence;
-    if (oldest < 0 || sequence < oldest) oldest = sequence;
-  }
+  const judgement = new Float64Array(JUDGED_WORDS), runs = new Uint8Array(RUNS_BYTES);
+  judgement.set([lane.firstBuffer, lane.buffers, limit, bounds.othersBelow, bounds.othersAbove]);
+  judgeRecords(pool.head, lane.indexOffset, state, holder, bounds.ranges, judgement, runs);
+  const valid = judgement[JUDGED_VALID], beyond = judgement[JUDGED_BEYOND], newest = judgement[JUDGED_NEWEST], oldest = judgement[JUDGED_OLDEST];
   const next = Math.max(newest + 1, bounds.latestStart);
-  return { lastBoot, lane: { state, valid, torn, empty, beyond, ghosts, conflicts, oldest, newest, next, gaps: gapsOf(index, state, oldest, newest) } };
+  // As many as the numbers from the oldest to the newest: none is missing.
+  const gaps = newest < 0 || valid + beyond === newest - oldest + 1 ? [] : gapsOf(new IndexView(pool.head, lane), state, oldest, newest);
+  return {
+    lastBoot: newestOf(runs, boots.at(-1)?.id ?? 0),
+    lane: { state, valid, torn: judgement[JUDGED_TORN], empty: judgement[JUDGED_EMPTY], beyond, ghosts: judgement[JUDGED_GHOSTS], conflicts: judgement[JUDGED_CONFLICTS], oldest, newest, next, gaps },
+  };
+}
+
+/** The highest boot id of those that records name, -1: none does. */
+function newestOf(runs: Uint8Array, known: number): number {
+  let most = -1;
+  for (let i = 0; i < runs.length; i++) {
+    if (runs[i] === 0) continue;
+    for (let bit = 0; bit < 8; bit++) if ((runs[i] & 1 << bit) !== 0) most = Math.max(most, fullBootId(known, 8 * i + bit));
+  }
+  return most;
 }
 
 /** The boot id whose low 16 bits a record has, given the newest one that is known: the nearest to it. */
@@ -101,26 +96,19 @@ export function fullBootId(newest: number, low: number): number {
   return newest > 0 && id > newest + 0x8000 && id >= 0x10000 ? id - 0x10000 : id;
 }
 
-/** Which sequence numbers each run can have given out: from its own start up to the next run's. */
-function bootBounds(boots: readonly Boot[], lane: number, limit: number): { allow(boot: number, sequence: number): boolean; fullId(boot: number): number; latestStart: number } {
-  const newest = boots.length > 0 ? boots[boots.length - 1].id : 0;
+/**
+ * Which sequence numbers each run can have given out: from its own start up to the next run's. A run whose block is gone (overwritten by
+ * later runs, or damaged) is known by its records only: what comes before the first known one's is its, and where it is later than that,
+ * its records stand for themselves.
+ */
+function bootBounds(boots: readonly Boot[], lane: number, limit: number): { ranges: Float64Array; othersBelow: number; othersAbove: number; latestStart: number } {
   const starts = boots.map((b) => Math.min(b.firstSequence[lane] ?? 0, limit));
-  const range = new Map<number, { from: number; to: number }>();
-  boots.forEach((b, i) => range.set(b.id & 0xffff, { from: starts[i], to: starts[i + 1] ?? Infinity }));
-  const oldestStart = starts[0] ?? Infinity;
   return {
-    allow: (boot, sequence) => {
-      const r = range.get(boot);
-      // A run whose block is gone (overwritten by later runs, or damaged) is known by its records only.
-      return r === undefined ? sequence < oldestStart || boots.length === 0 || isBetween(boots, boot) : sequence >= r.from && sequence < r.to;
-    },
-    fullId: (boot) => fullBootId(newest, boot),
+    ranges: Float64Array.from(boots.flatMap((b, i) => [b.id & 0xffff, starts[i], starts[i + 1] ?? Infinity])),
+    othersBelow: starts[0] ?? Infinity, othersAbove: boots.length > 0 ? boots[0].id & 0xffff : Infinity,
     latestStart: starts.reduce((max, start) => Math.max(max, start), 0),
   };
 }
-
-// A block lost to damage, between two that are there or after the last: its records stand for themselves.
-const isBetween = (boots: readonly Boot[], boot: number): boolean => boot > (boots[0].id & 0xffff);
 
 /** The missing numbers between the oldest and the newest record: what the crash tore, at both ends of the window. */
 function gapsOf(index: IndexView, state: Uint8Array, oldest: number, newest: number): Gap[] {

@@ -3,6 +3,7 @@ export * from './error.js';
 export * from './memory.js';
 export * from './persist.js';
 export * from './read.js';
+export * from './survey.js';
 export * from './blocks.js';
 export * from './write_behind.js';
 export * from './poll.js';
