@@ -30,18 +30,16 @@ export async function run(options: UpOptions, io: Io, again: () => unknown): Pro
 }
 
 /** All ports are there before the first frame is taken. */
-async function start(options: UpOptions): Promise<{ sw: Switch; ports: SwitchPort[]; privileges: readonly string[] | undefined }> {
+async function start(options: UpOptions): Promise<{ sw: Switch; ports: readonly SwitchPort[]; privileges: readonly string[] | undefined }> {
   const sw = await Switch.start({
     name: options.name, pool: options.pool, held: true, create: { bytes: options.poolSize, chunk: options.chunk },
     ...(options.durability !== undefined && { durability: options.durability }),
     keep: options.keep, sample: options.sample, snap: options.snap, keepPorts: options.keepPorts, commitBeforeForward: options.commitBeforeForward,
     logic: options.logic, fdbSize: options.fdbSize, ageing: options.ageing, vlanAware: options.vlanAware, forwardReserved: options.forwardReserved,
-    minFrame: options.minFrame, maxFrame: options.maxFrame, workers: options.workers, force: options.force,
+    minFrame: options.minFrame, maxFrame: options.maxFrame, workers: options.workers, force: options.force, ports: options.ports,
   });
-  const ports: SwitchPort[] = [];
   let privileges: readonly string[] | undefined;
   try {
-    for (const port of options.ports) ports.push(await sw.addPort(port));
     if (!options.keepPrivileges) privileges = sw.dropPrivileges(options.sealed);  // before the first frame of somebody else's
     await sw.begin();
     await serveControl(sw);
@@ -49,5 +47,5 @@ async function start(options: UpOptions): Promise<{ sw: Switch; ports: SwitchPor
     await sw.stop();
     throw error;
   }
-  return { sw, ports, privileges };
+  return { sw, ports: sw.opened, privileges };
 }

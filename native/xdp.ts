@@ -34,6 +34,8 @@ export interface XdpAttachment {
    * Where false, a tag arrives only if the driver leaves it in the frame.
    */
   readonly keepsVlanTags: boolean;
+  /** Another thread's, which closes it: `xdpDetach` takes it off the interface, and leaves its descriptors open. */
+  readonly lent?: boolean;
 }
 
 /** One ring of a socket; all places are byte offsets into `buffer`. Descriptors are `struct xdp_desc`, 16 bytes; addresses u64. */
@@ -115,7 +117,8 @@ export function xdpAttach(options: XdpWhere & { ifindex: number; mode: XdpMode; 
 
 /** Takes the program off the interface. Sockets stay open, and get nothing more. */
 export function xdpDetach(attachment: XdpAttachment): void {
-  for (const fd of [attachment.linkFd, attachment.progFd, attachment.mapFd, attachment.statsMapFd]) closeFd(fd);
+  if (attachment.lent === true) addon['xdpUnlink'](attachment.linkFd);
+  else for (const fd of [attachment.linkFd, attachment.progFd, attachment.mapFd, attachment.statsMapFd]) closeFd(fd);
 }
 
 /** From now on the frames of `queue` go to that socket; fill its fill ring first. Closing the socket undoes it. */
@@ -184,6 +187,8 @@ export interface XdpOpenOptions extends Omit<XdpSocketOptions, 'queue' | 'mode'>
   take?: readonly number[];
   /** In this order; by default all three, fastest first. */
   ways?: readonly XdpWay[];
+  /** A program that is on the interface already, and lent: used where the way is of its mode. */
+  attached?: XdpAttachment;
 }
 
 // What no other way would cure.
@@ -216,7 +221,9 @@ export function xdpOpen(options: XdpOpenOptions): XdpPort {
 }
 
 function openWay(options: XdpOpenOptions, way: XdpWay): { attachment: XdpAttachment; sockets: XdpSocket[] } {
-  const attachment = xdpAttach({ ...options, mode: way === 'generic copy' ? 'generic' : 'native' });
+  const mode: XdpMode = way === 'generic copy' ? 'generic' : 'native', lent = options.attached?.mode === mode ? options.attached : undefined;
+  if (options.attached !== undefined && lent === undefined) xdpDetach(options.attached);  // an interface has one program
+  const attachment = lent ?? xdpAttach({ ...options, mode });
   const sockets: XdpSocket[] = [];
   try {
     for (const queue of options.take ?? Array.from({ length: options.queues }, (_, q) => q)) {
@@ -226,7 +233,7 @@ function openWay(options: XdpOpenOptions, way: XdpWay): { attachment: XdpAttachm
     return { attachment, sockets };
   } catch (error) {
     for (const socket of sockets) xdpClose(socket.fd);
-    xdpDetach(attachment);
+    if (lent === undefined) xdpDetach(attachment);
     throw error;
   }
 }

@@ -18,7 +18,7 @@ import { Counters, windowOf, type CountersSnapshot } from './counters.js';
 import { entriesOf, keyOf, type FdbEntry } from './fdb.js';
 import type { FdbShown, KeepPolicy, PortOpened, Started, SwitchEvent } from './messages.js';
 import { labelOf, parsePortSpec, type PortSpec } from './ports/spec.js';
-import { preparePort, restoreLeftovers, type Prepared, type PrepareOptions } from './ports/prepare.js';
+import { prepareAhead, preparePort, restoreLeftovers, type Prepared, type PreparedAhead } from './ports/prepare.js';
 import { giveUpPrivileges } from './privileges.js';
 import { claimName, countersPath } from './run_directory.js';
 import { CountersWatch } from './watch.js';
@@ -62,6 +62,8 @@ export interface SwitchOptions {
   readonly cpu?: number;
   /** Take interfaces that carry the default route. */
   readonly force?: boolean;
+  /** Ports to begin with, in this order: `opened`. Their interfaces are prepared while the data plane creates the pool. */
+  readonly ports?: readonly (string | PortSpec)[];
 }
 
 export interface SwitchPort extends Omit<PortOpened, 'share'> {
@@ -87,6 +89,8 @@ export class Switch extends EventEmitter<Events> {
   readonly started: Started;
   /** What a crashed predecessor left on interfaces, and was put back. */
   readonly leftovers: readonly string[];
+  /** The ports that it began with. */
+  readonly opened: SwitchPort[] = [];
   private readonly workers: Workers;
   private readonly lockFd: number;
   private readonly counters: Counters;
@@ -106,16 +110,17 @@ export class Switch extends EventEmitter<Events> {
 
   /** @throws FramekeepError; nothing is left behind when it throws */
   static async start(options: SwitchOptions): Promise<Switch> {
-    const keep = keepPolicy(keepOf(options));  // a bad filter is said before anything is touched
+    const keep = keepPolicy(keepOf(options));  // a bad filter, and a bad port, is said before anything is touched
+    const specs = (options.ports ?? []).map(specOf);
     const name = options.name ?? 'fk0';
     const { directory, lockFd } = claimName(name);
     const leftovers = restoreLeftovers();
     const path = countersPath(directory);
     const workers = options.workers ?? 1;
     const counters = Counters.create(path, { pid: process.pid, startSeconds: Date.now() / 1000, name, pool: options.pool, workers });
-    let sw: Switch | undefined;
+    let sw: Switch | undefined, started: Switch, ahead: PreparedAhead | undefined;
     try {
-      const plane = await Workers.start({
+      const starting = Workers.start({
         name, pool: options.pool, create: { lanes: workers, ...options.create ?? { bytes: 256 << 20 } }, ...(options.durability && { durability: options.durability }),
         countersPath: path, workers, keep, snap: options.snap ?? 0,
         commitBeforeForward: options.commitBeforeForward ?? false, logic: options.logic ?? 'learning', fdbSize: options.fdbSize ?? 65536, ageing: options.ageing ?? 300,
@@ -123,11 +128,22 @@ export class Switch extends EventEmitter<Events> {
         maxBatch: options.maxBatch ?? 1024, held: options.held ?? false, checked: options.checked ?? false, ...(options.cpu !== undefined && { cpu: options.cpu }), software: software(),
       }, {
         event: (event) => sw?.hear(event), gone: (id) => void sw?.release(id), ended: (failure) => void sw?.cleanUp(failure),
-      });
-      return sw = new Switch(name, directory, leftovers, plane, lockFd, counters, options);
+      }).then((plane) => sw = new Switch(name, directory, leftovers, plane, lockFd, counters, options));
+      starting.catch(() => undefined);  // heard of below
+      ahead = await prepareAhead(specs, { directory, force: options.force ?? false });
+      started = await starting;
     } catch (error) {
+      await ahead?.release();
       counters.close();
       closeSync(lockFd);
+      throw error;
+    }
+    try {
+      for (const spec of specs) started.opened.push(await started.open(spec, ahead.next()));
+      return started;
+    } catch (error) {
+      await ahead.release();
+      await started.stop();
       throw error;
     }
   }
@@ -154,9 +170,11 @@ export class Switch extends EventEmitter<Events> {
    */
   async addPort(port: string | PortSpec): Promise<SwitchPort> {
     this.refuseIfSealed();
-    const spec = typeof port === 'string' ? parsePortSpec(port) : port;
-    const prepare: PrepareOptions = { directory: this.directory, force: this.options.force ?? false };
-    const prepared = await preparePort(spec, prepare);
+    const spec = specOf(port);
+    return await this.open(spec, await preparePort(spec, { directory: this.directory, force: this.options.force ?? false }));
+  }
+
+  private async open(spec: PortSpec, prepared: Prepared): Promise<SwitchPort> {
     const keep = this.keep.ports.find((k) => names(k, labelOf(spec), spec));
     try {
       const opened = await this.workers.addPort({ ...prepared.request, ...(keep && { keep: { received: keep.direction !== 'out', sent: keep.direction !== 'in' } }) });
@@ -400,6 +418,7 @@ function keepPolicy({ expression, sample, ports }: Required<KeepChange>): KeepPo
   const program = expression === null || expression.trim() === '' ? undefined : compileFilter(expression).program;
   return { expression, program, sample, byPort: ports.length > 0 };
 }
+const specOf = (port: string | PortSpec): PortSpec => typeof port === 'string' ? parsePortSpec(port) : port;
 /** Whether a `keepPorts` entry means this port: by what it is called, by its name, or as `kind:name`. */
 const names = (keep: { readonly name: string }, label: string, port: { readonly kind: string; readonly name: string }): boolean =>
   keep.name === label || keep.name === port.name || keep.name === `${port.kind}:${port.name}`;

@@ -2,6 +2,7 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { Follower } from './follower.js';
 import { Leader } from './leader.js';
+import './lookup/learning.js';  // the usual logic: loaded before it is known that it is wanted
 import { wireError, type Answer, type ThreadOptions } from './messages.js';
 import type { ThreadData } from './warm.js';
 

@@ -316,6 +316,23 @@ if (has('AF_XDP sockets', 'root', 'ip', 'ping', 'tcpdump', 'sysctl', 'prlimit', 
     const port = xdpOpen({ ifindex: ${index}, name: ${JSON.stringify(name)}, queues: 1, rings: ${JSON.stringify(rings)}, umem: { mappingId: m.id, offset: 0, bytes: m.bytes, chunkSize: ${CHUNK} } });
     xdpDeliver(port.attachment, 0, port.sockets[0].fd);`;
 
+  test.serial('a program that another thread has attached serves where it is of the mode, and goes when it is not', (t) => {
+    cable();
+    t.teardown(() => sh(`ip link del ${w0}`));
+    const { umem } = memory(), mode = (): string => /prog\/xdp|xdpgeneric|xdp/.exec(sh(`ip -d link show ${w0}`).split('\n')[0])?.[0] ?? 'none';
+    for (const [way, on] of [['native copy', 'xdp'], ['generic copy', 'xdpgeneric']] as const) {
+      const own = xdpAttach({ ifindex: ifindex(w0), name: w0, mode: 'native', queues: 1 }), attached = { ...own, lent: true };
+      t.is(mode(), 'xdp');
+      const port = open(w0, umem, { ways: [way], attached });
+      t.is(mode(), on);
+      t.is(port.attachment === attached, way === 'native copy');
+      for (const { fd } of port.sockets) xdpClose(fd);
+      xdpDetach(port.attachment);
+      t.is(mode(), 'none');
+      xdpDetach(own);
+    }
+  });
+
   test.serial('a process that is killed leaves nothing: the kernel has its interface back, and the next start gets it', async (t) => {
     hosts();
     sh(`ip link set ${sa} arp on netns ${B}; ip -n ${B} addr add 10.77.1.1/24 dev ${sa}; ip -n ${B} link set ${sa} up; ip -n ${A} addr add 10.77.1.2/24 dev e0`);

@@ -211,6 +211,14 @@ napi_value Attach(napi_env env, napi_callback_info info) {
   return result;
 }
 
+// xdpUnlink(linkFd) → 0 or negative errno (EINVAL before Linux 5.9): the program goes from its interface, now; the descriptor stays.
+napi_value Unlink(napi_env env, napi_callback_info info) {
+  Args<1> a(env, info);
+  bpf_attr link; memset(&link, 0, sizeof link);
+  link.link_detach.link_fd = a.u32(0);
+  return Int(env, Bpf(BPF_LINK_DETACH, &link) ? -errno : 0);
+}
+
 // xdpZeroCopy(ifindex) → 1: the driver does it, 0: it does not, -1: the kernel does not tell
 napi_value ZeroCopy(napi_env env, napi_callback_info info) {
   Args<1> a(env, info);
@@ -456,6 +464,7 @@ napi_value MemlockLimit(napi_env env, napi_callback_info) {
 
 void Init(napi_env env, napi_value exports, EnvState* state) {
   Method(env, exports, "xdpAttach", Attach, state);
+  Method(env, exports, "xdpUnlink", Unlink, state);
   Method(env, exports, "xdpZeroCopy", ZeroCopy, state);
   Method(env, exports, "btfFunction", BtfLookUp, state);
   Method(env, exports, "xdpDeliver", Deliver, state);

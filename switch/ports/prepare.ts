@@ -1,11 +1,13 @@
 /**
  * What the control thread does for a port before the data plane opens it: finds the interface, refuses what would cut the
- * machine off, sets promiscuous mode, sees to offloads, starts the helper of a `cap:` port. All of it is undone by `release`.
+ * machine off, sets promiscuous mode, sees to offloads, attaches the program of an `xdp:` port, starts the helper of a `cap:` port. All of it is undone by `release`.
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { closeFd, defaultRouteInterfaces, FramekeepError, holdPromiscuous, interfaceInfo, type Capability, type InterfaceInfo } from '../../native/index.js';
+import {
+  closeFd, defaultRouteInterfaces, FramekeepError, holdPromiscuous, interfaceInfo, xdpAttach, xdpDetach, type Capability, type InterfaceInfo, type XdpAttachment,
+} from '../../native/index.js';
 import { compileFilter } from '../../logger/filter/index.js';
 import { makeDirectory, runBase } from '../run_directory.js';
 import { InterfaceState } from './interface_state.js';
@@ -13,6 +15,7 @@ import { PortOptions } from './options.js';
 import type { PortRequest } from './request.js';
 import { macBytes } from './options.js';
 import { labelOf, type PortSpec } from './spec.js';
+import { xdpPortOptions, type XdpPortOptions } from './xdp_options.js';
 
 export interface PrepareOptions {
   /** The switch's run directory. */
@@ -66,6 +69,33 @@ export async function preparePort(spec: PortSpec, options: PrepareOptions): Prom
   }
 }
 
+/** Ports that are prepared before there is a data plane to open them. */
+export interface PreparedAhead {
+  /** The next one, in order. @throws what its preparation threw */
+  next(): Prepared;
+  /** Puts back what was prepared and not taken. */
+  release(): Promise<void>;
+}
+
+/** Never throws: what goes wrong is said when that port's turn comes. */
+export async function prepareAhead(specs: readonly PortSpec[], options: PrepareOptions): Promise<PreparedAhead> {
+  const ready: Prepared[] = [];
+  let refused: unknown;
+  try {
+    for (const spec of specs) ready.push(await preparePort(spec, options));
+  } catch (error) {
+    refused = error;
+  }
+  return {
+    next() {
+      const prepared = ready.shift();
+      if (prepared === undefined) throw refused;
+      return prepared;
+    },
+    release: async () => { for (const prepared of ready.splice(0)) await prepared.release(); },
+  };
+}
+
 function plain(spec: PortSpec): PortRequest {
   const { as: _, ...options } = spec.options;
   return { spec: spec.text, label: labelOf(spec), kind: spec.kind, name: spec.name, options, ifindex: 0 };
@@ -76,22 +106,24 @@ const simple = (request: PortRequest): Prepared => ({ request, report: [], atEnd
 function prepareInterface(spec: PortSpec, options: PrepareOptions): Prepared {
   const info = interfaceInfo(spec.name);
   refuseDefaultRoute(info, options);
+  const request = plain(spec), wanted = xdpPortOptions(new PortOptions(spec.text, request.options), info.rxQueues);
   const state = new InterfaceState(stateDirectory());
   const promiscuity = new HeldPromiscuity(info.index);
   let report: string[];
   try {
-    report = state.prepare(info.name, { offloads: spec.options['offloads'] === 'keep' ? 'keep' : 'wire' });
+    report = state.prepare(info.name, { offloads: wanted.offloads === 'keep' ? 'keep' : 'wire' });
   } catch (error) {
     promiscuity.set(false);
     throw error;
   }
   if (!info.up) report.push(`${info.name} is down: no frames until it is up (ip link set dev ${info.name} up)`);
+  const attached = attachProgram(info, wanted);
   return {
     request: {
-      ...plain(spec), ifindex: info.index,
+      ...request, ifindex: info.index,
       xdp: {
         name: info.name, ifindex: info.index, mac: macBytes(info.mac), mtu: info.mtu, rxQueues: info.rxQueues, driver: info.driver || info.type || 'unknown driver',
-        otherEndAway: info.type === 'veth' && info.lower === 0,
+        otherEndAway: info.type === 'veth' && info.lower === 0, ...(attached && { attached: { ...attached, lent: true } }),
       },
     },
     report,
@@ -99,10 +131,26 @@ function prepareInterface(spec: PortSpec, options: PrepareOptions): Prepared {
     promiscuity,
     onGone: () => undefined,
     release: async () => {
+      if (attached !== undefined) xdpDetach(attached);
       promiscuity.set(false);
       state.restore(info.name);
     },
   };
+}
+
+/**
+ * Here, since the kernel lets ten milliseconds and more go by for each interface (an RCU grace period, while it holds its network lock):
+ * meanwhile the data plane creates the pool. After the offloads, for a veth shows GRO as on from then on. What fails fails again in the
+ * data plane, which knows what else to try and what to say.
+ */
+function attachProgram(info: InterfaceInfo, { ways, queues }: XdpPortOptions): XdpAttachment | undefined {
+  if (!ways.some((way) => way !== 'generic copy')) return undefined;
+  try {
+    return xdpAttach({ name: info.name, ifindex: info.index, mode: 'native', queues });
+  } catch (error) {
+    if (error instanceof FramekeepError) return undefined;
+    throw error;
+  }
 }
 
 /** On as long as a descriptor is open: the kernel takes it back however the process ends. */

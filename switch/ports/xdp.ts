@@ -14,6 +14,7 @@ import { PORT } from '../counters.js';
 import { Ring, type RingPlace, type RingSet } from '../ring.js';
 import type { PortContext, PortDriver } from './driver.js';
 import type { PortOptions } from './options.js';
+import { xdpPortOptions } from './xdp_options.js';
 
 /** What the control thread found out about the interface, and did to it, before the data plane opens it. */
 export interface XdpInterface {
@@ -25,11 +26,10 @@ export interface XdpInterface {
   readonly driver: string;
   /** A veth whose other end is in another namespace, where its offloads are out of reach. */
   readonly otherEndAway: boolean;
+  /** Its program, which the control thread has attached, and closes once the port is gone. Undefined: it is to be attached here. */
+  readonly attached?: XdpAttachment;
 }
 
-const WAYS: Record<string, readonly XdpWay[]> = {
-  auto: ['native zero-copy', 'native copy', 'generic copy'], zerocopy: ['native zero-copy'], native: ['native zero-copy', 'native copy'], generic: ['generic copy'],
-};
 /** sendto(2) calls that one turn spends on draining a TX ring in copy mode. */
 const MOST_KICKS = 64;
 
@@ -109,15 +109,10 @@ export class XdpDriver extends XdpQueues {
   private readonly warned = new Set<string>();
 
   constructor(context: PortContext, options: PortOptions, about: XdpInterface) {
-    const ring = options.number('ring', 2048, 64, 1 << 16);
-    const queues = options.number('queues', about.rxQueues, 1, Math.max(about.rxQueues, 1));
-    const ways = WAYS[options.oneOf('mode', ['auto', 'zerocopy', 'native', 'generic'], 'auto')];
-    const csum = options.oneOf('csum', ['auto', 'on', 'off'], 'auto');
-    options.oneOf('offloads', ['wire', 'keep'], 'wire');
-    options.done();
+    const { ring, queues, ways, csum } = xdpPortOptions(options, about.rxQueues);
     const share = [...context.xdpSockets][0], checksums = csum === 'on' || (csum === 'auto' && about.driver === 'veth');
     const port = xdpOpen({
-      name: about.name, ifindex: about.ifindex, queues, ways, take: queuesOf(context, 0, queues), ...socketsOf(context, ring),
+      name: about.name, ifindex: about.ifindex, queues, ways, take: queuesOf(context, 0, queues), ...socketsOf(context, ring), ...(about.attached && { attached: about.attached }),
       ...(share === undefined ? {} : { shareWith: { fd: share, zeroCopy: isZeroCopy.get(share) ?? false } }),
     });
     super(context, about, port.attachment, port.sockets, checksums, describe(port, about, queues, checksums));
