@@ -8,6 +8,16 @@ export const BUFFERS_HEAD_BYTES = 64;
 export const OWNERSHIP_BROKEN = -71;  // -EPROTO
 
 /**
+ * Lists what goes where, from the burst's first frame on, as far as each goes to one open port.
+ * @param burst   `count` frames, `egress` decided
+ * @param open    by verdict: 1 for a port that frames may go out of
+ * @param lists   256 bytes a port: indices into the burst
+ * @param listed  by port: how many
+ * @returns frames that are listed; the next one, if there is one, goes nowhere or to several; or a negative errno
+ */
+export const burstList: (burst: Uint8Array, open: Uint8Array, lists: Uint8Array, listed: Uint16Array) => number = addon['burstList'] as any;
+
+/**
  * Puts frames of a burst onto a TX ring, in the list's order, and notes the port as a holder of each. The caller has made sure of room.
  * @param list     indices into the burst
  * @param flooded  by buffer - first: 1 for those that other TX rings have as well

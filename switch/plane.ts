@@ -10,7 +10,7 @@
  * no exception, no BigInt, no Map, no subarray, no Atomics. 29 ns a frame (60 bytes, 1,024 MACs, warm; 2-core x86-64 VM, Node 20), 43 with
  * every frame kept (docs/decisions/2026-11-21-the-hot-loop.md).
  */
-import { buffersGive, buffersPut, buffersTakeBack, burstGather, completeChecksums, clockRead, errnoName, FramekeepError, type Mapping } from '../native/index.js';
+import { buffersGive, buffersPut, buffersTakeBack, burstGather, burstList, completeChecksums, clockRead, errnoName, FramekeepError, type Mapping } from '../native/index.js';
 import { ENTRY_WORDS, type Log } from '../logger/log.js';
 import {
   DROP_DISABLED, DROP_LOGIC, DROP_NO_EGRESS, DROP_OVERSIZE, DROP_REASONS, DROP_RUNT, DROP_TX_FULL, FLAG_CHECKSUM_COMPLETED, FLAG_SWITCH_TIME, MAX_PORTS,
@@ -57,7 +57,8 @@ export class Plane {
   /** By verdict: 1 for a port that frames may go out of. */
   private readonly open = new Uint8Array(256);
   /** What of the burst in hand goes out of port p, in order, and how many. */
-  private readonly lists = Array.from({ length: MAX_PORTS }, () => new Uint8Array(BURST));
+  private readonly listMemory = new Uint8Array(MAX_PORTS * BURST);
+  private readonly lists = Array.from({ length: MAX_PORTS }, (_, p) => this.listMemory.subarray(p * BURST, (p + 1) * BURST));
   private readonly listed = new Uint16Array(MAX_PORTS);
   /** Addresses of sent frames that are another worker's. */
   private readonly others = new Uint32Array(2 * TAKEN_BACK);
@@ -187,9 +188,10 @@ export class Plane {
     this.gather(port, q, n);
     if (port.forwarding) options.logic.decide(burst);
     else for (let i = 0; i < n; i++) if (burst.egress[i] === UNDECIDED) burst.egress[i] = VERDICT_DROPPED + DROP_DISABLED;
-    if (port.keeping) options.selection.select(burst);
+    let kept = 0;
+    if (port.keeping) kept = options.selection.select(burst);
     else burst.keep.fill(0, 0, n);
-    this.dispatch(port, n);
+    this.dispatch(port, n, kept);
     return n;
   }
 
@@ -219,10 +221,10 @@ export class Plane {
    * Carries the burst's decisions out: lists for each port what goes there, puts the lists onto TX rings, then settles each
    * frame: kept ones join the log's batch, and a buffer that nobody holds is free.
    */
-  private dispatch(port: PlanePort, n: number): void {
-    const { open, lists, listed, live } = this, { egress } = this.burst;
-    let forOne = 0, placed = true;
-    for (let i = 0; i < n; i++) {
+  private dispatch(port: PlanePort, n: number, kept: number): void {
+    const { burst, open, lists, listed, live } = this, { egress } = burst, asDecided = burstList(burst.memory, open, this.listMemory, listed);
+    let forOne = asDecided, placed = true;
+    for (let i = asDecided; i < n; i++) {
       const to = egress[i];
       if (open[to] === 1) {
         lists[to][listed[to]++] = i;
@@ -232,8 +234,8 @@ export class Plane {
       } else if (to >= VERDICTS_END || to < VERDICT_DROPPED) egress[i] = VERDICT_DROPPED + (to < VERDICT_DROPPED ? DROP_NO_EGRESS : DROP_LOGIC);
     }
     for (let p = 0; p < live.length; p++) if (listed[live[p].id] > 0 && !this.put(live[p])) placed = false;
-    if (placed && forOne === n) this.settleForwarded(port, n);
-    else this.settle(port, n);
+    if (placed && forOne === n) this.settleForwarded(port, n, kept);
+    else this.settle(port, n, kept);
   }
 
   /** A frame for several ports joins the list of each. @returns how many those are */
@@ -264,14 +266,10 @@ export class Plane {
   }
 
   /** Settles a burst of which every frame went to one port and found room, as nearly all do: nobody's state has to be looked at. */
-  private settleForwarded(port: PlanePort, n: number): void {
+  private settleForwarded(port: PlanePort, n: number, kept: number): void {
     const { buffer, keep } = this.burst, { state, first, checker } = this.options.buffers, c = port.counters;
-    let kept = 0;
-    for (let i = 0; i < n; i++) {
-      if (keep[i] !== 1) continue;
-      kept++;
-      state[buffer[i]]++;
-    }
+    if (kept === n) for (let i = 0; i < n; i++) state[buffer[i]]++;
+    else if (kept > 0) for (let i = 0; i < n; i++) if (keep[i] === 1) state[buffer[i]]++;
     if (checker !== null) for (let i = 0; i < n; i++) checker.move(buffer[i] + first, 'SWITCH', 'HELD');
     c[PORT.forwarded] += n;
     c[PORT.kept] += kept;
@@ -280,9 +278,9 @@ export class Plane {
   }
 
   /** After the TX rings were filled: counts, says which frames found no room, frees what nobody holds. */
-  private settle(port: PlanePort, n: number): void {
+  private settle(port: PlanePort, n: number, kept: number): void {
     const { burst, drops } = this, { buffers } = this.options, { state, free, first, checker } = buffers, { buffer, egress, keep } = burst;
-    let flooded = 0, dropped = 0, kept = 0, { freeCount } = buffers;
+    let flooded = 0, dropped = 0, { freeCount } = buffers;
     for (let i = 0; i < n; i++) {
       const b = buffer[i], to = egress[i];
       let held = state[b] & HOLDERS;
@@ -294,7 +292,6 @@ export class Plane {
         state[b] = 0;
       } else if (to >= SEVERAL) flooded++;
       if (keep[i] === 1) {
-        kept++;
         // One-copy: the commit still reads from this buffer, so the log holds it until then.
         state[b]++;
         held++;

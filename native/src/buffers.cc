@@ -75,6 +75,28 @@ inline bool Entries(const Args<10>& a, size_t words, size_t entries, size_t mask
   return ring && !(out.mask & (out.mask + 1)) && at + (size_t(out.mask) + 1) * entry_bytes <= room;
 }
 
+// burstList(burst, open, lists, listed) → frames that are listed, from the first on, or negative errno. It ends at the first that does
+// not go to one open port: what to do about that is no matter of carrying out.
+napi_value List(napi_env env, napi_callback_info info) {
+  Args<4> a(env, info);
+  size_t bytes, opens, room, counts;
+  auto* burst = reinterpret_cast<const Burst*>(a.bytes(0, &bytes));
+  const uint8_t* open = a.bytes(1, &opens);
+  uint8_t* lists = a.bytes(2, &room);
+  auto* listed = reinterpret_cast<uint16_t*>(a.bytes(3, &counts));
+  if (bytes < sizeof(Burst) || opens < 256 || room < kMaxPorts * kBurst || counts < kMaxPorts * sizeof(uint16_t) || burst->count > kBurst) return Int(env, -EINVAL);
+  uint32_t i = 0;
+  while (i < burst->count) {
+    const uint8_t to = burst->egress[i];
+    if (to >= kMaxPorts || open[to] != 1 || listed[to] + burst->count > kBurst + i) break;
+    uint8_t* list = lists + size_t(to) * kBurst;
+    uint32_t n = listed[to];
+    do list[n++] = uint8_t(i++); while (i < burst->count && burst->egress[i] == to);  // a run: its count stays in a register
+    listed[to] = uint16_t(n);
+  }
+  return Int(env, i);
+}
+
 // buffersPut(buffers, burst, list, count, port, flooded, ring words, first entry, mask, index) → bytes put, or negative errno
 napi_value Put(napi_env env, napi_callback_info info) {
   Args<10> a(env, info);
@@ -174,6 +196,7 @@ napi_value ReleaseCall(napi_env env, napi_callback_info info) {
 }
 
 void Init(napi_env env, napi_value exports, EnvState* state) {
+  Method(env, exports, "burstList", List, state);
   Method(env, exports, "buffersPut", Put, state);
   Method(env, exports, "buffersTakeBack", TakeBackCall, state);
   Method(env, exports, "buffersGive", Give, state);

@@ -64,6 +64,7 @@ template <bool stamped> int Gather(Burst& b, const uint8_t* umem, uint64_t umem_
     b.stamp_high[i] = uint32_t(stamp >> 32);
     b.flags[i] = uint8_t(flags);
   }
+  for (uint32_t i = b.count; i & 3; i++) b.keep[i] = 0;  // read by words (Burst.isAsked)
   b.last_stamp = double(last);
   b.bytes = double(bytes);
   return 0;
