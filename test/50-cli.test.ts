@@ -57,8 +57,8 @@ test('--help names every subcommand and the exit codes, on standard output', (t)
 test('the options of a port, by kind, are those that its driver reads: in help and in the README', (t) => {
   const readme = readFileSync(join(root, 'README.md'), 'utf8'), help = parse(['up', '--help'], '0', '/') as { text: string };
   for (const { kind, options } of PORT_KINDS) {
-    const driver = join(root, 'switch', 'ports', `${kind}.ts`);
-    const read = !existsSync(driver) ? [] : [...readFileSync(driver, 'utf8').matchAll(/options\.(?:number|text|flag|oneOf)\('([a-z-]+)'/g)].map((m) => m[1]!);
+    const files = [`${kind}.ts`, `${kind}_options.ts`].map((name) => join(root, 'switch', 'ports', name)).filter((file) => existsSync(file));
+    const read = [...files.map((file) => readFileSync(file, 'utf8')).join('').matchAll(/options\.(?:number|text|flag|oneOf)\('([a-z-]+)'/g)].map((m) => m[1]!);
     t.deepEqual([...options].sort(), read.sort(), kind);
     const row = new RegExp(`^\\| \`${kind}:[^|]*\\|.*\\| ([^|]*)\\|$`, 'm').exec(readme)?.[1] ?? 'no row';
     t.deepEqual([...row.matchAll(/`([a-z-]+)`/g)].map((m) => m[1]), [...options], `README: ${row}`);
