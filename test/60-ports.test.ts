@@ -44,6 +44,23 @@ function pcapOf(frames: readonly Buffer[]): Buffer {
 }
 
 if (has('ports that come and go', 'root', 'ip', 'ping', 'ethtool', 'iperf3', 'tcpdump', 'tshark')) {
+  test.serial('of ports to begin with, one that cannot be had, or a pool, ends the start: nothing is left on the others', async (t) => {
+    const n = network(t), refused = async (code: string, options: Partial<SwitchOptions>): Promise<void> => {
+      await t.throwsAsync(RemoteSwitch.start(n, options), { code });
+      for (const name of ['p0', 'p1']) {
+        t.is(link(n, name).promiscuity, 0, `${code}: ${name}`);
+        t.is(link(n, name).xdp, undefined, `${code}: ${name}`);
+      }
+    };
+    await refused('E_INTERFACE_UNKNOWN', { ports: ['xdp:p0', 'xdp:nowhere', 'xdp:p1'] });
+    await refused('E_PORT_OPTION', { ports: ['xdp:p0', 'xdp:p1,ring=1'] });
+    await refused('E_XDP_RINGS', { ports: ['xdp:p0', 'xdp:p1,ring=100'] });
+    writeFileSync(join(n.directory, 'no pool'), 'some text, long enough to be no mistake'.repeat(1000));
+    await refused('E_POOL_FOREIGN', { ports: ['xdp:p0', 'xdp:p1'], pool: join(n.directory, 'no pool') });
+    await start(t, n, { ports: ['xdp:p0', 'xdp:p1'] });
+    t.regex(pings(n), / 0% packet loss/);
+  });
+
   test.serial('a port is removed and added again in mid-traffic, ten times; the switch and every sum hold', async (t) => {
     const n = network(t), sw = await start(t, n);
     await sw.addPort('xdp:p0');
