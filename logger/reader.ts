@@ -182,8 +182,8 @@ export class PoolReader extends KeptFrame {
   }
 
   /**
-   * The window that the next frame is in, for who takes several from it at once and says so by `moveOn`. It holds whole frames where there is no reach. Of the frames behind the next
-   * one, those up to (`untilHigh`, `untilLow`) come before any of another lane.
+   * The window that the next frame is in, for who takes several from it at once and says so by `moveOn`. It holds whole frames where there
+   * is no reach. Of the frames behind the next one, those up to (`untilHigh`, `untilLow`) come before any of another lane.
    * @returns undefined at the end of what is known
    */
   window(): LaneCursor | undefined {

@@ -120,6 +120,14 @@ export class FrameSelector {
     if (last === undefined) return 0;
     const { reach } = reader;
     reader.reach = this.reach;
+    try {
+      return await this.passedOver(reader, last, signal);
+    } finally {
+      reader.reach = reach;
+    }
+  }
+
+  private async passedOver(reader: PoolReader, last: number, signal: AbortSignal | undefined): Promise<number> {
     const most = Math.max(...reader.pool.geometry.lanes.map((lane) => lane.slots));
     for (let window = Math.max(last, 1); ; window *= 4) {
       reader.seekLast(window >= most ? Infinity : window);
@@ -138,12 +146,9 @@ export class FrameSelector {
         }
         if (++looked % FRAMES_A_LOOK !== 0) continue;
         await new Promise((resolve) => setImmediate(resolve));
-        if (!signal?.aborted) continue;
-        reader.reach = reach;
-        return 0;
+        if (signal?.aborted) return 0;
       }
       if ((sure < last || unseen > 0) && window < most) continue;
-      reader.reach = reach;
       reader.seekLast(window >= most ? Infinity : window);
       return Math.max(0, selected - last);
     }

@@ -108,6 +108,7 @@ class Words {
 
 /** Opens both, forwards between them until a ping from the first host has ended. */
 async function pingThrough(a: Namespace, way: XdpWay, multiBuffer: boolean) {
+  const began = process.hrtime.bigint();
   const memory = mapMemory('vlan-test', CHUNKS * CHUNK), bytes = Buffer.from(memory.segments[0]);
   const umem = { mappingId: memory.id, offset: 0, bytes: memory.bytes, chunkSize: CHUNK };
   const ends: { port: ReturnType<typeof xdpOpen>; rings: Record<keyof XdpRings, Words> }[] = [];
@@ -122,7 +123,7 @@ async function pingThrough(a: Namespace, way: XdpWay, multiBuffer: boolean) {
   const ping = spawn('ip', ['netns', 'exec', a.name, 'ping', '-c', '3', '-i', '0.05', '-W', '20', '-s', '100', '10.78.0.2'], { stdio: ['ignore', 'pipe', 'inherit'] });
   let said = '';
   ping.stdout.on('data', (d) => { said += d; });
-  const began = process.hrtime.bigint(), frames: Buffer[] = [];
+  const frames: Buffer[] = [];
   let stamped = true;
   while (ping.exitCode === null) {
     for (const [from, to] of [[ends[0], ends[1]], [ends[1], ends[0]]]) {

@@ -49,7 +49,7 @@ test('the same by frame numbers, forwards and backwards', (t) => {
     if (some.captured !== Math.min(40, whole.captured) || some.kept !== whole.captured || some.wire !== whole.wire) return t.fail(`frame ${id}: ${some.captured} bytes`);
     if (Buffer.compare(some.bytes.subarray(some.offset, some.offset + some.captured), whole.bytes.subarray(whole.offset, whole.offset + some.captured)) !== 0) return t.fail(`frame ${id}`);
   }
-  t.pass();
+  t.true(ids.length > 400, `${ids.length} frames`);
 });
 
 test('the rest of a frame can be fetched, as long as the switch has not replaced it; and then it says so', (t) => {

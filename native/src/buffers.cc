@@ -14,7 +14,7 @@ namespace framekeep {
 namespace {
 
 constexpr uint16_t kHolders = 0xff, kWithSeveral = 255;
-constexpr uint32_t kWithShift = 8, kMaxPorts = 64;
+constexpr uint32_t kWithShift = 8;
 enum Owner : uint8_t { kFree, kFill, kSwitch, kHeld };
 
 struct Head {

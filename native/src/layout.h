@@ -36,5 +36,17 @@ constexpr uint8_t kFlagMore = 0x01, kFlagContinued = 0x02;   // the frame goes o
 constexpr uint8_t kFlagChecksumCompleted = 0x04;
 constexpr uint8_t kFlagFrameCrc = 0x08;   // the record's CRC also covers the kept bytes
 constexpr uint32_t kNoBuffer = 0xFFFFFFFFu;
+constexpr uint32_t kMaxPorts = 64;        // MAX_PORTS, logger/format.ts
+
+// What is known of a record: SLOT_* of native/persist.ts.
+constexpr uint8_t kSlotEmpty = 0, kSlotValid = 1, kSlotTorn = 2, kSlotBeyond = 3;
+
+// The record of a slot, of an index that may change meanwhile: each word is read once.
+inline RecordWords Look(const uint8_t* index, uint32_t slot) {
+  const auto* words = reinterpret_cast<const uint64_t*>(index + size_t(slot) * sizeof(IndexRecord));
+  RecordWords seen;
+  for (int k = 0; k < 4; k++) seen.w[k] = __atomic_load_n(words + k, __ATOMIC_RELAXED);
+  return seen;
+}
 
 }  // namespace framekeep

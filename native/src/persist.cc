@@ -270,7 +270,7 @@ napi_value LogClose(napi_env env, napi_callback_info info) {
   return Int(env, 0);
 }
 
-// Checks a lane's records.  result[slot]: 0 never written (all zero), 1 valid, 2 torn or damaged, 3 valid but its buffer lies past the given bytes
+// Checks a lane's records.  result[slot]: empty (never written, all zero), valid, torn (or damaged), beyond (valid, but its buffer lies past the given bytes)
 template <class Crc> uint32_t Scan(const uint8_t* index, uint32_t first, uint32_t slots, const uint8_t* buffers, uint64_t buffers_bytes,
                                    uint32_t seed, uint32_t chunk_shift, uint64_t count, uint8_t* result) {
   uint32_t valid = 0;
@@ -278,18 +278,18 @@ template <class Crc> uint32_t Scan(const uint8_t* index, uint32_t first, uint32_
     IndexRecord r; RecordWords words;
     memcpy(&r, index + size_t(slot) * sizeof r, sizeof r);
     memcpy(&words, &r, sizeof words);
-    if (!(words.w[0] | words.w[1] | words.w[2] | words.w[3])) { *result = Planted(kZeroIsValid) ? 1 : 0; continue; }
-    *result = 2;
+    if (!(words.w[0] | words.w[1] | words.w[2] | words.w[3])) { *result = Planted(kZeroIsValid) ? kSlotValid : kSlotEmpty; continue; }
+    *result = kSlotTorn;
     if (!r.generation || r.buffer >= count || uint64_t(r.offset) + r.kept > (uint64_t(1) << chunk_shift)) continue;
     uint32_t crc = r.crc, c = RecordCrc<Crc>(seed, slot, words);
     if (r.flags & kFlagFrameCrc) {
       uint64_t at = (uint64_t(r.buffer) << chunk_shift) + r.offset;
-      if (at + r.kept > buffers_bytes) { *result = 3; continue; }
+      if (at + r.kept > buffers_bytes) { *result = kSlotBeyond; continue; }
       c = Crc32cBytes<Crc>(c, buffers + at, r.kept);
     }
     if (~c != crc && !Planted(kChecksumUnchecked)) continue;
-    *result = (uint64_t(r.buffer) << chunk_shift) + r.offset + r.kept > buffers_bytes ? 3 : 1;
-    valid += *result == 1;
+    *result = (uint64_t(r.buffer) << chunk_shift) + r.offset + r.kept > buffers_bytes ? kSlotBeyond : kSlotValid;
+    valid += *result == kSlotValid;
   }
   return valid;
 }
@@ -307,10 +307,10 @@ napi_value IndexScan(napi_env env, napi_callback_info info) {
   uint32_t n = CpuHasCrc32c()
     ? Scan<HardwareCrc>(m->base + index, first, slots, base, bytes, Crc32cBytes<HardwareCrc>(~0u, seed, seed_bytes), shift, count, result)
     : Scan<TableCrc>(m->base + index, first, slots, base, bytes, Crc32cBytes<TableCrc>(~0u, seed, seed_bytes), shift, count, result);
-  if (Planted(kScanGivesUp) && memchr(result, 2, slots)) return Int(env, -EBADMSG);
+  if (Planted(kScanGivesUp) && memchr(result, kSlotTorn, slots)) return Int(env, -EBADMSG);
   if (Planted(kScanClears) && MappedForWriting(m->base)) {
     const IndexRecord blank = {};
-    for (uint32_t i = 0; i < slots; i++) if (result[i] == 2) DoorStore(m->base + index + (size_t(first) + i) * sizeof blank, &blank, sizeof blank);
+    for (uint32_t i = 0; i < slots; i++) if (result[i] == kSlotTorn) DoorStore(m->base + index + (size_t(first) + i) * sizeof blank, &blank, sizeof blank);
   }
   return Int(env, n);
 }

@@ -17,7 +17,6 @@ namespace {
 
 // places[i] where no frame was copied; native/read.ts has the same numbers.
 constexpr uint32_t kNothing = 0xFFFFFFFFu, kOvertaken = 0xFFFFFFFEu;
-constexpr uint8_t kSlotValid = 1;
 
 // How many records ahead the frames' first lines are fetched: each is a cache miss otherwise, and small frames are little else.
 constexpr uint32_t kAhead = 8;
@@ -48,8 +47,7 @@ template <class Crc> uint32_t Read(const uint8_t* index, const uint8_t* buffers,
       return count;
     }
     const auto* words = reinterpret_cast<const uint64_t*>(index + size_t(slot) * sizeof(IndexRecord));
-    RecordWords seen;
-    for (int k = 0; k < 4; k++) seen.w[k] = __atomic_load_n(words + k, __ATOMIC_RELAXED);
+    const RecordWords seen = Look(index, slot);
     IndexRecord& r = records[i];
     memcpy(&r, &seen, sizeof r);
     // Another lap's: newer ones overtook the reader; an older one is a straggler, and read by its own number.

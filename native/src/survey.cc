@@ -1,8 +1,6 @@
 // Two passes over a lane's records: which of them stand (logger/recover.ts), and what they add up to (logger/census.ts). What the numbers
 // mean is decided there; here are the loops: in JavaScript a million records took a program that was just started 190 to 270 ms, most of
 // them before V8 had compiled the loops (62 afterwards); here 50 to 80 with all page faults (23).
-//
-// The pool may change meanwhile: each word is read once.
 #include <cerrno>
 #include <cstring>
 #include "addon.h"
@@ -11,14 +9,6 @@
 namespace framekeep {
 namespace {
 
-constexpr uint8_t kValid = 1, kTorn = 2, kBeyond = 3;         // SLOT_* of native/persist.ts
-
-inline RecordWords Look(const uint8_t* index, uint32_t slot) {
-  const auto* words = reinterpret_cast<const uint64_t*>(index + size_t(slot) * sizeof(IndexRecord));
-  RecordWords seen;
-  for (int k = 0; k < 4; k++) seen.w[k] = __atomic_load_n(words + k, __ATOMIC_RELAXED);
-  return seen;
-}
 inline int64_t SequenceOf(uint32_t generation, uint32_t slots, uint32_t slot) { return (int64_t(generation) - 1) * slots + slot; }
 
 struct Judgement {
@@ -35,7 +25,7 @@ void Judge(const uint8_t* index, uint32_t slots, uint8_t* state, uint32_t* holde
   const Range* range = nullptr;
   uint32_t known = 0x10000;                                   // the run that `range` is of
   for (uint32_t slot = 0; slot < slots; slot++) {
-    if (state[slot] != kValid && state[slot] != kBeyond) { counts[state[slot] & 3]++; continue; }
+    if (state[slot] != kSlotValid && state[slot] != kSlotBeyond) { counts[state[slot] & 3]++; continue; }
     const RecordWords r = Look(index, slot);
     const uint32_t buffer = uint32_t(r.w[0] >> 32), boot = uint32_t(r.w[3] & 0xffff);
     const int64_t sequence = SequenceOf(uint32_t(r.w[0]), slots, slot);
@@ -46,7 +36,7 @@ void Judge(const uint8_t* index, uint32_t slots, uint8_t* state, uint32_t* holde
       for (size_t i = n_ranges; i > 0 && !range; i--) if (ranges[i - 1].low == boot) range = &ranges[i - 1];
     }
     const bool allowed = range ? number >= range->from && number < range->to : number < j.others_below || boot > j.others_above;
-    if (buffer < j.first_buffer || buffer >= j.first_buffer + j.buffers || number >= j.limit || !allowed) { ghosts++; state[slot] = kTorn; continue; }
+    if (buffer < j.first_buffer || buffer >= j.first_buffer + j.buffers || number >= j.limit || !allowed) { ghosts++; state[slot] = kSlotTorn; continue; }
     seen[boot >> 3] |= uint8_t(1 << (boot & 7));
     const size_t at = buffer - uint32_t(j.first_buffer);
     if (at < holders) {
@@ -55,7 +45,7 @@ void Judge(const uint8_t* index, uint32_t slots, uint8_t* state, uint32_t* holde
         conflicts++;
         const bool loses = SequenceOf(uint32_t(Look(index, other).w[0]), slots, other) > sequence;
         if (!loses) counts[state[other] & 3]--;
-        state[loses ? slot : other] = kTorn;
+        state[loses ? slot : other] = kSlotTorn;
         if (loses) continue;
       }
       holder[at] = slot + 1;
@@ -67,22 +57,20 @@ void Judge(const uint8_t* index, uint32_t slots, uint8_t* state, uint32_t* holde
   if (conflicts) {                                            // the oldest may be one that lost
     oldest = -1;
     for (uint32_t slot = 0; slot < slots; slot++) {
-      if (state[slot] != kValid && state[slot] != kBeyond) continue;
+      if (state[slot] != kSlotValid && state[slot] != kSlotBeyond) continue;
       const int64_t sequence = SequenceOf(uint32_t(Look(index, slot).w[0]), slots, slot);
-      if (sequence > newest) newest = sequence;
       if (oldest < 0 || sequence < oldest) oldest = sequence;
     }
   }
-  j.empty = double(counts[0]); j.valid = double(counts[kValid]); j.torn = double(counts[kTorn]); j.beyond = double(counts[kBeyond]);
+  j.empty = double(counts[kSlotEmpty]); j.valid = double(counts[kSlotValid]); j.torn = double(counts[kSlotTorn]); j.beyond = double(counts[kSlotBeyond]);
   j.ghosts = double(ghosts); j.conflicts = double(conflicts); j.newest = double(newest); j.oldest = double(oldest);
 }
 
-constexpr uint32_t kPorts = 64;                               // MAX_PORTS, logger/format.ts
 struct Sums {
   double boot;                                                // in: low 16 bits of the run that is summed
   double frames, snapped, completed, kept_bytes, wire_bytes, backwards, strange;
   double dated, first_high, first_low, last_high, last_low;   // whether there are times; ns since 1970
-  double port_frames[kPorts], port_bytes[kPorts], verdicts[256];
+  double port_frames[kMaxPorts], port_bytes[kMaxPorts], verdicts[256];
 };
 
 // Adds up the records of one run from the at-th behind `start` on. Returns where the next run's begin, or `slots`.
@@ -92,7 +80,7 @@ uint32_t Census(const uint8_t* index, uint32_t start, uint32_t slots, const uint
   bool dated = s.dated != 0;
   uint32_t slot = uint32_t((uint64_t(start) + at) % slots);
   for (; at < slots; at++, slot = slot + 1 == slots ? 0 : slot + 1) {
-    if (state[slot] != kValid && state[slot] != kBeyond) continue;
+    if (state[slot] != kSlotValid && state[slot] != kSlotBeyond) continue;
     const RecordWords r = Look(index, slot);
     if (double(r.w[3] & 0xffff) != s.boot) break;
     const uint32_t kept = uint32_t(r.w[2] >> 16) & 0xffff, flags = uint32_t(r.w[3] >> 16) & 0xff;
@@ -104,7 +92,7 @@ uint32_t Census(const uint8_t* index, uint32_t start, uint32_t slots, const uint
     wire_bytes += wire;
     if (kept < wire && !(flags & kFlagMore)) s.snapped++;
     if (flags & kFlagChecksumCompleted) s.completed++;
-    if (ingress < kPorts) { s.port_frames[ingress]++; s.port_bytes[ingress] += wire; } else s.strange++;
+    if (ingress < kMaxPorts) { s.port_frames[ingress]++; s.port_bytes[ingress] += wire; } else s.strange++;
     s.verdicts[r.w[2] >> 56]++;
     if (!dated || time < first) first = time;
     if (!dated || time > last) last = time;

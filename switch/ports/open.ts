@@ -16,7 +16,7 @@ export const PORT_KINDS = ['xdp', 'tap', 'cap', 'pipe', 'replay', 'gen', 'sink']
 export function openPort(context: PortContext, request: PortRequest): PortDriver {
   const options = new PortOptions(request.spec, request.options);
   switch (request.kind) {
-    case 'xdp': return new XdpDriver(context, options, request.xdp!);
+    case 'xdp': return new XdpDriver(context, request.xdp!);
     case 'tap': return new TapPort(context, options, request.name);
     case 'replay': return new ReplayPort(context, options, request.name, request.filter);
     case 'gen': return new GenPort(context, options, request.spec);

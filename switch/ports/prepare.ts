@@ -1,6 +1,7 @@
 /**
  * What the control thread does for a port before the data plane opens it: finds the interface, refuses what would cut the
- * machine off, sets promiscuous mode, sees to offloads, attaches the program of an `xdp:` port, starts the helper of a `cap:` port. All of it is undone by `release`.
+ * machine off, sets promiscuous mode, sees to offloads, attaches the program of an `xdp:` port, starts the helper of a `cap:` port.
+ * All of it is undone by `release`.
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { rmSync } from 'node:fs';
@@ -11,9 +12,8 @@ import {
 import { compileFilter } from '../../logger/filter/index.js';
 import { makeDirectory, runBase } from '../run_directory.js';
 import { InterfaceState } from './interface_state.js';
-import { PortOptions } from './options.js';
+import { macBytes, PortOptions } from './options.js';
 import type { PortRequest } from './request.js';
-import { macBytes } from './options.js';
 import { labelOf, type PortSpec } from './spec.js';
 import { xdpPortOptions, type XdpPortOptions } from './xdp_options.js';
 
@@ -111,7 +111,7 @@ function prepareInterface(spec: PortSpec, options: PrepareOptions): Prepared {
   const promiscuity = new HeldPromiscuity(info.index);
   let report: string[];
   try {
-    report = state.prepare(info.name, { offloads: wanted.offloads === 'keep' ? 'keep' : 'wire' });
+    report = state.prepare(info.name, wanted);
   } catch (error) {
     promiscuity.set(false);
     throw error;
@@ -122,7 +122,7 @@ function prepareInterface(spec: PortSpec, options: PrepareOptions): Prepared {
     request: {
       ...request, ifindex: info.index,
       xdp: {
-        name: info.name, ifindex: info.index, mac: macBytes(info.mac), mtu: info.mtu, rxQueues: info.rxQueues, driver: info.driver || info.type || 'unknown driver',
+        name: info.name, ifindex: info.index, mac: macBytes(info.mac), mtu: info.mtu, rxQueues: info.rxQueues, wanted, driver: info.driver || info.type || 'unknown driver',
         otherEndAway: info.type === 'veth' && info.lower === 0, ...(attached && { attached: { ...attached, lent: true } }),
       },
     },

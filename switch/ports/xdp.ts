@@ -13,8 +13,7 @@ import {
 import { PORT } from '../counters.js';
 import { Ring, type RingPlace, type RingSet } from '../ring.js';
 import type { PortContext, PortDriver } from './driver.js';
-import type { PortOptions } from './options.js';
-import { xdpPortOptions } from './xdp_options.js';
+import type { XdpPortOptions } from './xdp_options.js';
 
 /** What the control thread found out about the interface, and did to it, before the data plane opens it. */
 export interface XdpInterface {
@@ -23,6 +22,7 @@ export interface XdpInterface {
   readonly mac: Uint8Array;
   readonly mtu: number;
   readonly rxQueues: number;
+  readonly wanted: XdpPortOptions;
   readonly driver: string;
   /** A veth whose other end is in another namespace, where its offloads are out of reach. */
   readonly otherEndAway: boolean;
@@ -108,8 +108,8 @@ export class XdpDriver extends XdpQueues {
   private readonly name: string;
   private readonly warned = new Set<string>();
 
-  constructor(context: PortContext, options: PortOptions, about: XdpInterface) {
-    const { ring, queues, ways, csum } = xdpPortOptions(options, about.rxQueues);
+  constructor(context: PortContext, about: XdpInterface) {
+    const { ring, queues, ways, csum } = about.wanted;
     const share = [...context.xdpSockets][0], checksums = csum === 'on' || (csum === 'auto' && about.driver === 'veth');
     const port = xdpOpen({
       name: about.name, ifindex: about.ifindex, queues, ways, take: queuesOf(context, 0, queues), ...socketsOf(context, ring), ...(about.attached && { attached: about.attached }),

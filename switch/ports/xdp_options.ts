@@ -1,6 +1,6 @@
 /**
- * The options of an `xdp:` port (ports/xdp.ts says what they mean), as both threads need them: the control thread attaches the
- * program, the data plane opens the queues.
+ * The options of an `xdp:` port (ports/xdp.ts says what they mean). The control thread reads them, since it attaches the program, and
+ * tells the data plane, which opens the queues.
  */
 import type { XdpWay } from '../../native/index.js';
 import type { PortOptions } from './options.js';
@@ -9,8 +9,8 @@ export interface XdpPortOptions {
   readonly ring: number;
   readonly queues: number;
   readonly ways: readonly XdpWay[];
-  readonly csum: string;
-  readonly offloads: string;
+  readonly csum: 'auto' | 'on' | 'off';
+  readonly offloads: 'wire' | 'keep';
 }
 
 const WAYS: Record<string, readonly XdpWay[]> = {
