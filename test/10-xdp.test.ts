@@ -134,7 +134,7 @@ if (has('AF_XDP sockets', 'root', 'ip', 'ping', 'tcpdump', 'sysctl', 'prlimit', 
 
   for (const way of ['native copy', 'generic copy'] as XdpWay[]) {
     test.serial(`${way}: two hosts ping each other through one shared UMEM; bytes and stamps are right`, async (t) => {
-      const mac = hosts(), m = memory();
+      const mac = hosts(), m = memory(), began = process.hrtime.bigint();
       const p = open(sa, m.umem, { ways: [way] });
       const q = open(sb, m.umem, { ways: [way], shareWith: p.sockets[0] });
       t.is(p.way, way); t.is(p.sockets[0].umem, 'own'); t.is(q.sockets[0].umem, 'shared'); t.false(q.sockets[0].zeroCopy);
@@ -144,7 +144,6 @@ if (has('AF_XDP sockets', 'root', 'ip', 'ping', 'tcpdump', 'sysctl', 'prlimit', 
 
       const ping = spawn('ip', ['netns', 'exec', A, 'ping', '-c', '3', '-i', '0.05', '-W', '20', '-s', '300', '-p', 'a55ac3', '10.77.0.2'], { stdio: ['ignore', 'pipe', 'inherit'] });
       let said = ''; ping.stdout.on('data', (d) => said += d);
-      const began = process.hrtime.bigint();
       const last = new Map<Hand, bigint>([[a, 0n], [b, 0n]]);  // of each: what is taken later on one may have come earlier on the other
       let first: Buffer | undefined, seen = 0;
       const fds = Int32Array.of(a.socket.fd, 1, b.socket.fd, 1);
