@@ -1,18 +1,23 @@
 /** docs/performance.md and its plots, written from a report. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inWords } from './machine.js';
 import { cells, type Report } from './results.js';
 import { svg } from './plot.js';
 
+/** What a person has to say about the figures: kept when they are written anew. */
+const NOTES = /<!-- notes -->[^]*?<!-- \/notes -->/;
+
 /** @param docs  the folder that performance.md is in; plots go into its performance/ */
 export function writePage(docs: string, report: Report): void {
   mkdirSync(join(docs, 'performance'), { recursive: true });
+  const path = join(docs, 'performance.md'), notes = existsSync(path) ? NOTES.exec(readFileSync(path, 'utf8'))?.[0] : undefined;
   const out = [
     '# Performance', '',
     'Written by `npm run bench -- --json FILE --page docs`; [bench/README.md](../bench/README.md) says how each case measures. Medians of interleaved rounds; on a machine',
     'that others share, believe ratios, not figures.', '',
     `Measured on ${inWords(report.machine)}, ${report.machine.startedAt.slice(0, 10)}.${report.settings['quick'] === true ? ' A quick run: these figures say little.' : ''}`, '',
+    notes ?? '<!-- notes -->\n<!-- /notes -->', '',
   ];
   for (const result of report.cases) {
     if (result.rows.length === 0 && result.plots.length === 0) continue;
@@ -31,5 +36,5 @@ export function writePage(docs: string, report: Report): void {
       out.push(`![${plot.title}](performance/${plot.name}.svg)`, '');
     }
   }
-  writeFileSync(join(docs, 'performance.md'), out.join('\n').trimEnd() + '\n');
+  writeFileSync(path, out.join('\n').trimEnd() + '\n');
 }

@@ -7,6 +7,7 @@
  *   npm run bench -- --quick                           short and small: to see that it works
  *   npm run bench -- --json out.json                   the same for programs; rounds, medians, rows, machine
  *   npm run bench -- --set soak=3600                   a case's own setting
+ *   npm run bench -- xdp-latency --only bridge         contestants whose name has one of these words (--only may be said again)
  *   npm run bench -- --page docs                       rewrites docs/performance.md and its plots from the JSON of --json, or of --from
  */
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -22,7 +23,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     rounds: { type: 'string' }, json: { type: 'string' }, quick: { type: 'boolean', default: false }, list: { type: 'boolean', default: false },
-    set: { type: 'string', multiple: true, default: [] }, page: { type: 'string' }, from: { type: 'string' }, help: { type: 'boolean', short: 'h', default: false },
+    set: { type: 'string', multiple: true, default: [] }, only: { type: 'string', multiple: true, default: [] }, page: { type: 'string' }, from: { type: 'string' }, help: { type: 'boolean', short: 'h', default: false },
   },
 });
 
@@ -68,6 +69,7 @@ async function measureCase(of: Case, result: CaseResult, later: number): Promise
   let there: Contestant[] = [];
   try {
     for (const contestant of await of.contestants(settings)) {
+      if (values.only.length > 0 && !values.only.some((word) => contestant.name.includes(word))) continue;
       if (contestant.missing !== undefined) result.missing[contestant.name] = contestant.missing;
       else there.push(contestant);
     }
@@ -94,7 +96,7 @@ async function measureCase(of: Case, result: CaseResult, later: number): Promise
 }
 
 if (values.help) {
-  process.stdout.write('npm run bench -- [CASE...] [--rounds N] [--quick] [--json FILE] [--set NAME=N] [--list] [--page DIR [--from FILE]]\nbench/README.md says more.\n');
+  process.stdout.write('npm run bench -- [CASE...] [--rounds N] [--quick] [--json FILE] [--set NAME=N] [--only WORD] [--list] [--page DIR [--from FILE]]\nbench/README.md says more.\n');
   process.exit(0);
 }
 if (values.list) {
