@@ -111,7 +111,7 @@ napi_value Put(napi_env env, napi_callback_info info) {
   auto* slots = reinterpret_cast<Descriptor*>(ring.entries);
   const uint16_t alone = uint16_t((port + 1) << kWithShift | 1);
   uint64_t sum = 0;
-  FetchEntries<true>(slots, sizeof(Descriptor), at, count, ring.mask);
+  FetchForWriting(slots, sizeof(Descriptor), at, count, ring.mask);
   for (uint32_t k = 0; k < count; k++) {
     const uint32_t i = list[k], b = burst->buffer[i], length = burst->length[i];
     if (b >= m.count) return Int(env, -EFAULT);
@@ -130,7 +130,6 @@ template <bool checked> uint32_t TakeBack(Buffers& m, const Slots& ring, uint32_
   const auto* slots = reinterpret_cast<const uint64_t*>(ring.entries);
   const uint32_t shift = m.head->chunk_shift;
   uint32_t strangers = 0;
-  FetchEntries<false>(slots, 8, at, n, ring.mask);
   for (uint32_t i = 0; i < n && !m.failed; i++) {
     const uint64_t address = slots[(at + i) & ring.mask], number = address >> shift;
     const uint32_t b = uint32_t(number) - m.first;
@@ -169,7 +168,7 @@ napi_value Give(napi_env env, napi_callback_info info) {
   const uint16_t mine = uint16_t((a.u32(1) + 1) << kWithShift);
   const uint32_t shift = m.head->chunk_shift;
   auto* slots = reinterpret_cast<uint64_t*>(ring.entries);
-  FetchEntries<true>(slots, 8, at, n, ring.mask);
+  FetchForWriting(slots, 8, at, n, ring.mask);
   for (uint32_t i = 0; i < n && !m.failed; i++) {
     const uint32_t buffer = m.free[--m.free_count], b = buffer - m.first;
     if (b >= m.count) { m.Done(); return Int(env, -EFAULT); }

@@ -27,7 +27,6 @@ template <bool stamped> int Gather(Burst& b, const uint8_t* umem, uint64_t umem_
     __builtin_prefetch(reinterpret_cast<const void*>(at));
     if (stamped) __builtin_prefetch(reinterpret_cast<const void*>(at - 8));
   };
-  FetchEntries<false>(ring, sizeof(Descriptor), first, n, mask);
   for (uint32_t i = 0; i < ahead; i++) fetch(i);
   for (uint32_t i = 0; i < n; i++) {
     if (i + kAhead < n) fetch(i + kAhead);

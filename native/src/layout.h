@@ -41,6 +41,11 @@ constexpr uint32_t kMaxPorts = 64;        // MAX_PORTS, logger/format.ts
 // What is known of a record: SLOT_* of native/persist.ts.
 constexpr uint8_t kSlotEmpty = 0, kSlotValid = 1, kSlotTorn = 2, kSlotBeyond = 3;
 
+// Whether so many records, from `offset` on, lie within so many bytes. Of numbers that somebody else gave: nothing here wraps around.
+inline bool HasRecords(uint64_t bytes, uint64_t offset, uint64_t slots) {
+  return offset <= bytes && slots <= (bytes - offset) / sizeof(IndexRecord);
+}
+
 // The record of a slot, of an index that may change meanwhile: each word is read once.
 inline RecordWords Look(const uint8_t* index, uint32_t slot) {
   const auto* words = reinterpret_cast<const uint64_t*>(index + size_t(slot) * sizeof(IndexRecord));

@@ -301,7 +301,7 @@ napi_value IndexScan(napi_env env, napi_callback_info info) {
   uint64_t index = a.u64(1); uint32_t first = a.u32(3), slots = a.u32(4), shift = a.u32(5); uint64_t count = a.u64(6);
   size_t seed_bytes, room;
   const uint8_t* seed = a.bytes(7, &seed_bytes); uint8_t* result = a.bytes(8, &room);
-  if (!m || room < slots || index + (uint64_t(first) + slots) * sizeof(IndexRecord) > m->bytes) return Int(env, -EINVAL);
+  if (!m || room < slots || !HasRecords(m->bytes, index, uint64_t(first) + slots)) return Int(env, -EINVAL);
   uint64_t bytes = buffers ? buffers->bytes : 0;
   const uint8_t* base = buffers ? buffers->base : nullptr;
   uint32_t n = CpuHasCrc32c()

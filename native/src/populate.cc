@@ -92,7 +92,7 @@ napi_value ReadAheadStart(napi_env env, napi_callback_info info) {
   auto* p = new ReadAhead{head->base, buffers->base, buffers->bytes, a.u32(2), {}, {}, {}};
   for (size_t i = 0; i + 1 < n / 8; i += 2) {
     const uint64_t offset = uint64_t(lanes[i]), slots = uint64_t(lanes[i + 1]);
-    if (offset <= head->bytes && slots <= (head->bytes - offset) / sizeof(IndexRecord)) p->lanes.emplace_back(offset, slots);
+    if (HasRecords(head->bytes, offset, slots)) p->lanes.emplace_back(offset, slots);
   }
   if (int e = pthread_create(&p->thread, nullptr, ReadAhead::Run, p)) { delete p; return Int(env, -e); }
   a.state->owned.emplace_back(p, ReadAhead::Destroy);

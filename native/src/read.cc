@@ -86,7 +86,7 @@ napi_value FramesRead(napi_env env, napi_callback_info info) {
   const uint64_t offset = a.u64(1);
   if (!index || !buffers || n_range < sizeof(Range) || !(range->first_slot >= 0 && range->count >= 0 && range->reach >= 0)) return Int(env, -EINVAL);
   const uint64_t end = uint64_t(range->first_slot) + uint64_t(range->count);
-  if (offset + end * sizeof(IndexRecord) > index->bytes || end > n_state || range->count * sizeof(IndexRecord) > n_records || range->count * 4 > n_places) return Int(env, -EINVAL);
+  if (!HasRecords(index->bytes, offset, end) || end > n_state || range->count * sizeof(IndexRecord) > n_records || range->count * 4 > n_places) return Int(env, -EINVAL);
   return Int(env, CpuHasCrc32c()
     ? Read<HardwareCrc>(index->base + offset, buffers->base, buffers->bytes, *range, Crc32cBytes<HardwareCrc>(~0u, seed, n_seed), state, records, places, staging, room)
     : Read<TableCrc>(index->base + offset, buffers->base, buffers->bytes, *range, Crc32cBytes<TableCrc>(~0u, seed, n_seed), state, records, places, staging, room));

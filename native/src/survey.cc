@@ -119,7 +119,7 @@ napi_value JudgeRecords(napi_env env, napi_callback_info info) {
   const auto* ranges = reinterpret_cast<const Range*>(a.bytes(4, &n_ranges));
   auto* job = reinterpret_cast<Judgement*>(a.bytes(5, &n_job));
   uint8_t* seen = a.bytes(6, &n_seen);
-  if (!m || !job || n_job < sizeof *job || !seen || n_seen < 8192 || slots > 0xfffffff0u || offset > m->bytes || slots > (m->bytes - offset) / sizeof(IndexRecord)) return Int(env, -EINVAL);
+  if (!m || !job || n_job < sizeof *job || !seen || n_seen < 8192 || slots > 0xfffffff0u || !HasRecords(m->bytes, offset, slots)) return Int(env, -EINVAL);
   if (!(job->first_buffer >= 0 && job->first_buffer <= 0xffffffffu)) return Int(env, -EINVAL);
   Judge(m->base + offset, uint32_t(slots), state, holder, n_holder / 4, ranges, n_ranges / sizeof(Range), *job, seen);
   return Int(env, 0);
@@ -134,7 +134,7 @@ napi_value CensusOf(napi_env env, napi_callback_info info) {
   const uint8_t* state = a.bytes(3, &slots);
   auto* sums = reinterpret_cast<Sums*>(a.bytes(5, &n_sums));
   const uint32_t start = a.u32(2), at = a.u32(4);
-  if (!m || !sums || n_sums < sizeof *sums || slots > 0xfffffff0u || offset > m->bytes || slots > (m->bytes - offset) / sizeof(IndexRecord) || (slots && start >= slots)) return Int(env, -EINVAL);
+  if (!m || !sums || n_sums < sizeof *sums || slots > 0xfffffff0u || !HasRecords(m->bytes, offset, slots) || (slots && start >= slots)) return Int(env, -EINVAL);
   return Int(env, slots ? Census(m->base + offset, start, uint32_t(slots), state, at, *sums) : 0);
 }
 
