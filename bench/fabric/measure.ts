@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { Contestant, Figures, Settings } from '../case.js';
 import { run } from '../child.js';
 import { availableParallelism } from 'node:os';
-import { FABRIC, type FabricOptions } from './options.js';
+import { FABRIC, TRIES, type FabricFigures, type FabricOptions } from './options.js';
 
 const worker = fileURLToPath(new URL('worker.js', import.meta.url));
 
@@ -17,7 +17,7 @@ export function optionsFor(settings: Settings, wanted: Partial<FabricOptions>): 
 }
 
 /** `--set nice=-20`, as root: the scheduler's word for "before all others", on a machine that has other work. */
-export function before(settings: Settings): string[] {
+function before(settings: Settings): string[] {
   const nice = settings.set('nice', 0);
   return nice === 0 ? [] : ['nice', '-n', String(nice)];
 }
@@ -26,9 +26,14 @@ export function typescript(name: string, settings: Settings, wanted: Partial<Fab
   const options = optionsFor(settings, wanted);
   return {
     name,
-    async measure() {
-      const { stdout } = await run([...before(settings), process.execPath, worker, JSON.stringify(options)], { seconds: 60 + options.seconds });
-      return JSON.parse(stdout) as Figures;
-    },
+    measure: () => untilNear(settings, [process.execPath, worker, JSON.stringify(options)]),
   };
+}
+
+/** What the program prints, from a time when the CPUs were near for most of it (options.ts); the last try's, if there was none. */
+export async function untilNear(settings: Settings, program: readonly string[]): Promise<Figures> {
+  for (let repeated = 0; ; repeated++) {
+    const { stdout } = await run([...before(settings), ...program], { seconds: 120 }), figures = JSON.parse(stdout) as FabricFigures;
+    if (figures.nearShare > 0.3 || repeated === TRIES - 1 || settings.quick) return { ...figures, repeated };
+  }
 }

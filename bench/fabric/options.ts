@@ -33,6 +33,18 @@ export const FABRIC: FabricOptions = {
   ringSize: 1024, most: 1024, warmSeconds: 0.7, seconds: 1.5, cpu: 1, sourceCpu: 0,
 };
 
+/**
+ * It is measured in slices, and a slice counts if before and after it a cache line took less than this from CPU to CPU, in ns: on a virtual
+ * machine the host says which CPUs these are, and changes its mind from second to second. Where they share no cache (160 to 180 ns on
+ * Zen 4, against 25 to 45) a frame takes twice as long, in C++ as in TypeScript. Mirrored in bench/reference/fabric.cc.
+ */
+export const NEAR_NS = 100;
+export const SLICE_SECONDS = 0.02;
+/** Times `seconds` that near slices are waited for; all those after it count. */
+export const PATIENCE = 2;
+/** Measurements that are made, at most, until one was near. */
+export const TRIES = 8;
+
 /** What it measured. */
 export interface FabricFigures {
   /** Million frames a second that were received, decided, sent, and whose buffers came back. */
@@ -47,4 +59,8 @@ export interface FabricFigures {
   /** Of the source's looks at a port: how often the RX ring was full (the data plane was behind), or no buffer was there. */
   readonly rxFullShare: number;
   readonly noBufferShare: number;
+  /** Of the time that was measured and waited: how much of it the CPUs were near. */
+  readonly nearShare: number;
+  /** Measurements before this one during which they were not. */
+  readonly repeated: number;
 }

@@ -1,10 +1,9 @@
 /** The C++ loop (reference/fabric.cc), compiled when it changed, run behind the same source with the same traffic. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Contestant, Figures, Settings } from '../case.js';
-import { run } from '../child.js';
+import type { Contestant, Settings } from '../case.js';
 import { compileReference, compilerLacks } from '../reference.js';
-import { before, optionsFor } from './measure.js';
+import { optionsFor, untilNear } from './measure.js';
 import type { FabricOptions } from './options.js';
 import { mixedTemplates, plainTemplates, traffic } from './traffic.js';
 
@@ -21,9 +20,8 @@ export function reference(name: string, settings: Settings, wanted: Partial<Fabr
         // One file: u32 ports, u32 templates, teach and heads a port, lengths, heads, templates.
         const file = join(directory, 'traffic');
         writeFileSync(file, Buffer.concat([Uint32Array.of(ports.length, lengths.length), counts, lengths].map((a) => Buffer.from(a.buffer, a.byteOffset, a.byteLength)).concat(ports.map((p) => Buffer.from(p.heads)), Buffer.from(templates))));
-        const { stdout } = await run([...before(settings), program, file, join(directory, 'pool'), ...[o.poolBytes, o.ringSize, o.macs, ['each', 'first', 'stream'].indexOf(o.writes), o.keep === '' ? 1 : 0, o.flush ? 1 : 0,
-          o.warmSeconds, o.seconds, o.cpu, o.sourceCpu, o.most].map(String)], { seconds: 60 + o.seconds });
-        return JSON.parse(stdout) as Figures;
+        return await untilNear(settings, [program, file, join(directory, 'pool'), ...[o.poolBytes, o.ringSize, o.macs, ['each', 'first', 'stream'].indexOf(o.writes), o.keep === '' ? 1 : 0, o.flush ? 1 : 0,
+          o.warmSeconds, o.seconds, o.cpu, o.sourceCpu, o.most].map(String)]);
       } finally {
         rmSync(directory, { recursive: true, force: true });
       }

@@ -6,12 +6,13 @@
 // record has no CRC. With keeping it is limited by the flushes alone.
 //
 //   fabric TRAFFIC POOL pool-bytes ring-size macs writes keep flush warm-seconds seconds cpu source-cpu most-waiting
-//   prints {"busyNs":…,"mpps":…,"nsPerFrame":…,"keptMpps":…,"droppedShare":…,"burst":…}
+//   prints {"busyNs":…,"mpps":…,"nsPerFrame":…,"keptMpps":…,"droppedShare":…,"burst":…,…,"nearShare":…}
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include "bench_source.h"
@@ -22,6 +23,7 @@ using namespace framekeep;
 namespace {
 
 constexpr uint32_t kBurst = 256, kChunkShift = 11, kHeadroom = 256, kMaxBatch = 1024, kNobody = ~0u;
+constexpr double kNearNs = 100, kSliceSeconds = 0.02, kPatience = 2;  // fabric/options.ts
 
 double Now() { timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return double(t.tv_sec) + double(t.tv_nsec) / 1e9; }
 [[noreturn]] void Die(const char* what) { perror(what); exit(1); }
@@ -161,7 +163,6 @@ struct Loop {
   double Run(double seconds) {
     const double from = Now(), until = from + seconds;
     double now = from;
-    turns.clear();
     do {
       const uint64_t before = received;
       for (uint32_t id = 0; id < ports.size(); id++) { Complete(ports[id]); Receive(id, uint32_t(now)); }
@@ -179,6 +180,13 @@ struct Loop {
     return now - from;
   }
 };
+
+enum { kReceived, kForwarded, kKept, kBursts, kPasses, kRxFull, kNoBuffer, kTotals };
+using Totals = std::array<double, kTotals>;
+
+Totals Read(const Loop& l, const Source& s) {
+  return {double(l.received), double(l.forwarded), double(l.kept), double(l.bursts), s.Read(Source::kPasses), s.Read(Source::kRxFull), s.Read(Source::kNoBuffer)};
+}
 
 std::vector<uint8_t> ReadAll(const char* path) {
   FILE* f = fopen(path, "rb");
@@ -248,18 +256,32 @@ int main(int argc, char** argv) {
 
   loop.Run(warm);
   while (loop.table.size < macs) loop.Run(0.05);
-  const uint64_t received = loop.received, forwarded = loop.forwarded, kept = loop.kept, bursts = loop.bursts;
-  const double passes = source.Read(Source::kPasses), full = source.Read(Source::kRxFull), empty = source.Read(Source::kNoBuffer);
-  const double took = loop.Run(seconds);
-  const double looked = source.Read(Source::kPasses) - passes, was_full = source.Read(Source::kRxFull) - full, was_empty = source.Read(Source::kNoBuffer) - empty;
-  const double f = double(loop.forwarded - forwarded), r = double(loop.received - received);
+  double took = 0, spent = 0, near = 0;
+  Totals sum{};
+  loop.turns.clear();
+  for (double was = source.Handover(); took < seconds;) {
+    const Totals before = Read(loop, source);
+    const size_t turns_before = loop.turns.size();
+    const double slice = loop.Run(kSliceSeconds);
+    const Totals after = Read(loop, source);
+    const double is = source.Handover();
+    const bool is_near = std::max(was, is) < kNearNs;
+    if (is_near || spent > kPatience * seconds) {
+      for (int i = 0; i < kTotals; i++) sum[i] += after[i] - before[i];
+      took += slice;
+    } else loop.turns.resize(turns_before);
+    if (is_near) near += slice;
+    spent += slice;
+    was = is;
+  }
+  const double f = sum[kForwarded], r = sum[kReceived];
   if (f == 0) { fprintf(stderr, "no frame came through: is the machine busy with something else?\n"); return 1; }
   uint32_t givers = 0;
   for (const SourcePort& e : ends) givers += e.heads > e.teach;
-  const double looks = looked * givers;
+  const double looks = sum[kPasses] * givers;
   std::sort(loop.turns.begin(), loop.turns.end());
-  printf("{\"busyNs\":%.3f,\"mpps\":%.6f,\"nsPerFrame\":%.3f,\"keptMpps\":%.6f,\"droppedShare\":%.6f,\"burst\":%.2f,\"rxFullShare\":%.4f,\"noBufferShare\":%.4f}\n", loop.turns[loop.turns.size() / 2], f / took / 1e6, took * 1e9 / f,
-         double(loop.kept - kept) / took / 1e6, (r - f) / r, r / double(loop.bursts - bursts), was_full / looks, was_empty / looks);
+  printf("{\"busyNs\":%.3f,\"mpps\":%.6f,\"nsPerFrame\":%.3f,\"keptMpps\":%.6f,\"droppedShare\":%.6f,\"burst\":%.2f,\"rxFullShare\":%.4f,\"noBufferShare\":%.4f,\"nearShare\":%.4f}\n",
+         loop.turns[loop.turns.size() / 2], f / took / 1e6, took * 1e9 / f, sum[kKept] / took / 1e6, (r - f) / r, r / sum[kBursts], sum[kRxFull] / looks, sum[kNoBuffer] / looks, near / spent);
   source.Stop();
   return 0;
 }

@@ -58,7 +58,16 @@ napi_value Stop(napi_env env, napi_callback_info info) {
   return Int(env, 0);
 }
 
+// benchSourceHandover(handle) → ns that a line takes from this CPU to the source's
+napi_value Handover(napi_env env, napi_callback_info info) {
+  Args<1> a(env, info);
+  void* source = nullptr;
+  if (napi_get_value_external(env, a.v[0], &source) != napi_ok) return Int(env, -EINVAL);
+  return Num(env, static_cast<Source*>(source)->Handover());
+}
+
 void Init(napi_env env, napi_value exports, EnvState* state) {
+  Method(env, exports, "benchSourceHandover", Handover, state);
   Method(env, exports, "benchSourceStart", Start, state);
   Method(env, exports, "benchSourceStop", Stop, state);
 }

@@ -16,21 +16,22 @@ namespace framekeep {
 struct Descriptor { uint64_t addr; uint32_t len; uint32_t options; };
 static_assert(sizeof(Descriptor) == 16, "struct xdp_desc");
 
-// The lines of `n` entries of a ring, from index `at` on, asked for all at once, to be stored to: another core has them, and one by one each
-// costs the way there and back.
+// One line, asked for to be stored to. (GCC makes of `__builtin_prefetch(p, 1)` a fetch for reading unless it is told -mprfchw.)
+inline void FetchForWriting(const void* p) {
+#if defined(__x86_64__)
+  asm volatile("prefetchw %0" :: "m"(*static_cast<const uint8_t*>(p)));
+#else
+  __builtin_prefetch(p, 1);
+#endif
+}
+
+// The lines of `n` entries of a ring, from index `at` on, all at once: another core has them, and one by one each costs the way
+// there and back.
 inline void FetchForWriting(const void* entries, size_t entry_bytes, uint32_t at, uint32_t n, uint32_t mask) {
   const auto* base = static_cast<const uint8_t*>(entries);
   const uint32_t a_line = uint32_t(64 / entry_bytes);
-  const auto fetch = [&](uint32_t i) {
-    const uint8_t* line = base + size_t((at + i) & mask) * entry_bytes;
-#if defined(__x86_64__)
-    asm volatile("prefetchw %0" :: "m"(*line));   // __builtin_prefetch is it only with -mprfchw
-#else
-    __builtin_prefetch(line, 1);
-#endif
-  };
-  for (uint32_t i = 0; i < n; i += a_line) fetch(i);
-  if (n) fetch(n - 1);
+  for (uint32_t i = 0; i < n; i += a_line) FetchForWriting(base + size_t((at + i) & mask) * entry_bytes);
+  if (n) FetchForWriting(base + size_t((at + n - 1) & mask) * entry_bytes);
 }
 
 struct SoftRing {
