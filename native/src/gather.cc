@@ -24,7 +24,7 @@ template <bool stamped> int Gather(Burst& b, const uint8_t* umem, uint64_t umem_
   const uint32_t ahead = n < kAhead ? n : kAhead;
   const auto fetch = [&](uint32_t i) {
     const uintptr_t at = reinterpret_cast<uintptr_t>(umem) + ring[(first + i) & mask].addr;
-    __builtin_prefetch(reinterpret_cast<const void*>(at));
+    FetchForWriting(reinterpret_cast<const void*>(at));
     if (stamped) __builtin_prefetch(reinterpret_cast<const void*>(at - 8));
   };
   for (uint32_t i = 0; i < ahead; i++) fetch(i);

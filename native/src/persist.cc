@@ -64,8 +64,8 @@ template <FlushMethod M, class Crc> int Commit(LogContext& log, uint32_t n) {
   const uint64_t mask = (uint64_t(1) << log.chunk_shift) - 1;
   uint64_t lines = log.lines, bytes = 0;
   uint8_t *lowest = nullptr, *highest = nullptr;
-  for (uint32_t i = 0; i < n; i++) {
-    KeepEntry& e = log.entries[i];
+  for (uint32_t i = log.flushed; i < n; i++) {
+    const KeepEntry& e = log.entries[i];
     uint64_t addr = uint64_t(e.addr_high) << 32 | e.addr_low;
     uint8_t* frame = log.source + addr;
     if (log.copies) {
@@ -73,8 +73,7 @@ template <FlushMethod M, class Crc> int Commit(LogContext& log, uint32_t n) {
       DoorStore(to, frame, e.kept);
       frame = to;
     }
-    if (!Planted(kNoFrameFlush) && i >= log.flushed) lines += DoorFlush<M>(frame, e.kept);
-    bytes += e.kept;
+    if (!Planted(kNoFrameFlush)) lines += DoorFlush<M>(frame, e.kept);
     if constexpr (M == kMsync) {
       if (!lowest || frame < lowest) lowest = frame;
       if (frame + e.kept > highest) highest = frame + e.kept;
@@ -85,42 +84,49 @@ template <FlushMethod M, class Crc> int Commit(LogContext& log, uint32_t n) {
   if (!Planted(kNoFirstFence)) DoorFence();
 
   FollowWallClock(log);
-  const uint32_t first = log.slot;
+  // What does not change, or only here, in locals: the compiler cannot know that no store to the index changes it.
+  const KeepEntry* const entries = log.entries;
+  const uint32_t first = log.slot, slots = log.slots, shift = log.chunk_shift, seed = log.seed;
+  const bool copies = log.copies, frame_crc = log.frame_crc;
+  const auto offset = uint64_t(log.wall_offset);
+  uint32_t* const slot_buffer = log.slot_buffer; uint32_t* const evicted = log.evicted;
+  uint32_t slot = first;
+  uint64_t generation = log.generation;
   bool wrapped = false;
+  IndexRecord r;
+  r.boot = log.boot;
   for (uint32_t i = 0; i < n; i++) {
-    const KeepEntry& e = log.entries[i];
-    uint64_t addr = uint64_t(e.addr_high) << 32 | e.addr_low;
-    IndexRecord r;
-    r.generation = uint32_t(log.generation + 1);
-    r.buffer = log.copies ? e.buffer : uint32_t(addr >> log.chunk_shift);
-    r.timestamp = (uint64_t(e.stamp_high) << 32 | e.stamp_low) + uint64_t(log.wall_offset);
-    r.offset = log.copies ? 0 : uint16_t(addr & mask);
+    const KeepEntry& e = entries[i];
+    const uint64_t addr = uint64_t(e.addr_high) << 32 | e.addr_low;
+    bytes += e.kept;
+    r.generation = uint32_t(generation + 1);
+    r.buffer = copies ? e.buffer : uint32_t(addr >> shift);
+    r.timestamp = (uint64_t(e.stamp_high) << 32 | e.stamp_low) + offset;
+    r.offset = copies ? 0 : uint16_t(addr & mask);
     r.kept = uint16_t(e.kept);
     r.wire_low = uint16_t(e.wire); r.wire_high = uint8_t(e.wire >> 16);
     r.ingress = uint8_t(e.tags); r.verdict = uint8_t(e.tags >> 8);
-    r.flags = uint8_t(e.tags >> 16 | (log.frame_crc ? kFlagFrameCrc : 0));
-    r.boot = log.boot;
+    r.flags = uint8_t(e.tags >> 16 | (frame_crc ? kFlagFrameCrc : 0));
     r.crc = 0;
     RecordWords words = WordsOf(r);
-    uint32_t c = RecordCrc<Crc>(log.seed, log.slot, words);
-    if (log.frame_crc) c = Crc32cBytes<Crc>(c, log.buffers + (uint64_t(r.buffer) << log.chunk_shift) + r.offset, r.kept);
+    uint32_t c = RecordCrc<Crc>(seed, slot, words);
+    if (frame_crc) c = Crc32cBytes<Crc>(c, log.buffers + (uint64_t(r.buffer) << shift) + r.offset, r.kept);
     words.w[3] |= uint64_t(~c) << 32;
-    auto* to = reinterpret_cast<uint64_t*>(log.index + uint64_t(log.slot) * sizeof(IndexRecord));
-    constexpr int kFirst[] = {0, 3, 1, 2};
-    for (int k = 0; k < 4; k++) {
-      const int w = Planted(kSequenceFirst) ? kFirst[k] : k;
-      if (Planted(kNoRecordFlush)) DoorStore64<false>(to + w, words.w[w]); else DoorStore64<stream>(to + w, words.w[w]);
-    }
+    auto* to = reinterpret_cast<uint64_t*>(log.index + uint64_t(slot) * sizeof(IndexRecord));
+    const auto store = [&](int w) { if (Planted(kNoRecordFlush)) DoorStore64<false>(to + w, words.w[w]); else DoorStore64<stream>(to + w, words.w[w]); };
+    if (Planted(kSequenceFirst)) { store(0); store(3); store(1); store(2); }
+    else { store(0); store(1); store(2); store(3); }
     // Two records a line: it is flushed once, with the second or the last.
     if constexpr (!stream && M != kNone && M != kMsync) {
-      if (!Planted(kNoRecordFlush) && ((log.slot & 1) || i + 1 == n || log.slot + 1 == log.slots)) DoorFlush<M>(to, sizeof r);
+      if (!Planted(kNoRecordFlush) && ((slot & 1) || i + 1 == n || slot + 1 == slots)) DoorFlush<M>(to, sizeof r);
     }
-    const uint32_t released = Planted(kEarlyRelease) ? (log.slot + log.max_batch) % log.slots : log.slot;
-    log.evicted[i] = Planted(kReleasesItsOwn) ? r.buffer : log.slot_buffer[released];
-    if (Planted(kEarlyRelease)) log.slot_buffer[released] = kNoBuffer;
-    log.slot_buffer[log.slot] = r.buffer;
-    if (++log.slot == log.slots) { log.slot = 0; log.generation += !Planted(kLapNotCounted); wrapped = true; }
+    const uint32_t released = Planted(kEarlyRelease) ? (slot + log.max_batch) % slots : slot;
+    evicted[i] = Planted(kReleasesItsOwn) ? r.buffer : slot_buffer[released];
+    if (Planted(kEarlyRelease)) slot_buffer[released] = kNoBuffer;
+    slot_buffer[slot] = r.buffer;
+    if (++slot == slots) { slot = 0; generation += !Planted(kLapNotCounted); wrapped = true; }
   }
+  log.slot = slot; log.generation = generation;
   if constexpr (M == kMsync) {
     const size_t size = sizeof(IndexRecord);
     int r = 0;
@@ -203,25 +209,23 @@ napi_value LogCommit(napi_env env, napi_callback_info info) {
   return Int(env, log.hardware_crc ? CommitBy<HardwareCrc>(log, n) : CommitBy<TableCrc>(log, n));
 }
 
-// Overlapped flushing (PASTE, section 4): the frames' lines are on their way while the switch forwards; the commit's fence waits for what is left.
-template <FlushMethod M> uint64_t FlushFrames(const LogContext& log, uint32_t from, uint32_t to) {
-  uint64_t lines = 0;
+// The burst's kept frames of [from, to) join the batch behind its `at` first entries. Overlapped flushing (PASTE, section 4): their lines are
+// on their way while the switch forwards, and the commit's fence waits for what is left. Returns the batch's entries then.
+template <FlushMethod M> uint32_t Append(LogContext& log, Burst& b, uint32_t from, uint32_t to, uint32_t at, uint32_t ingress, uint32_t snap) {
+  KeepEntry* const entries = log.entries;
+  const uint8_t* source = log.source;
+  uint64_t sum = 0, lines = 0;
+  uint32_t end = at;
   for (uint32_t i = from; i < to; i++) {
-    const KeepEntry& e = log.entries[i];
-    lines += DoorFlush<M>(log.source + (uint64_t(e.addr_high) << 32 | e.addr_low), e.kept);
+    if (b.keep[i] != 1) continue;
+    const uint32_t wire = b.length[i], kept = wire < snap ? wire : snap, low = b.address_low[i], high = b.address_high[i];
+    entries[end++] = {low, high, kept, wire, ingress | uint32_t(b.egress[i]) << 8 | uint32_t(b.flags[i]) << 16, b.stamp_low[i], b.stamp_high[i], 0};
+    sum += kept;
+    lines += DoorFlush<M>(source + (uint64_t(high) << 32 | low), kept);
   }
-  return lines;
-}
-
-uint64_t FlushEarly(const LogContext& log, uint32_t from, uint32_t to) {
-  if (Planted(kNoFrameFlush)) return 0;
-  switch (log.method) {
-    case kClwb: return FlushFrames<kClwb>(log, from, to);
-    case kClflushopt: return FlushFrames<kClflushopt>(log, from, to);
-    case kClflush: return FlushFrames<kClflush>(log, from, to);
-    case kDcCvap: return FlushFrames<kDcCvap>(log, from, to);
-    default: return 0;   // pages are synced once, by the commit
-  }
+  b.bytes = double(sum);
+  if constexpr (M != kNone) { log.flushed = end; log.lines += lines; }
+  return end;
 }
 
 // logAppend(id, ArrayBuffer burst, from, to, first entry, ingress, snap) → entries appended, or negative errno. The burst's kept
@@ -234,22 +238,19 @@ napi_value LogAppend(napi_env env, napi_callback_info info) {
   if (id >= a.state->logs.size() || !a.state->logs[id] || !b || bytes < sizeof(Burst) || to > kBurst || from > to) return Int(env, -EINVAL);
   LogContext& log = *a.state->logs[id];
   if (at > log.max_batch || to - from > log.max_batch - at) return Int(env, -EINVAL);
-  KeepEntry* e = log.entries + at;
-  uint64_t sum = 0;
-  for (uint32_t i = from; i < to; i++) {
-    if (b->keep[i] != 1) continue;
-    const uint32_t wire = b->length[i], kept = wire < snap ? wire : snap;
-    *e++ = {b->address_low[i], b->address_high[i], kept, wire, ingress | uint32_t(b->egress[i]) << 8 | uint32_t(b->flags[i]) << 16, b->stamp_low[i], b->stamp_high[i], 0};
-    sum += kept;
-  }
-  const auto end = uint32_t(e - log.entries);
   if (at == 0) { log.flushed = 0; log.lines = 0; }
-  if (log.flushed == at && !log.copies) {
-    log.lines += FlushEarly(log, at, end);
-    log.flushed = end;
-  }
-  b->bytes = double(sum);
-  return Int(env, end - at);
+  // What is copied is flushed where it is copied to, and pages are synced once: both by the commit.
+  const bool early = log.flushed == at && !log.copies && !Planted(kNoFrameFlush);
+  const auto append = [&] {
+    switch (early ? log.method : kNone) {
+      case kClwb: return Append<kClwb>(log, *b, from, to, at, ingress, snap);
+      case kClflushopt: return Append<kClflushopt>(log, *b, from, to, at, ingress, snap);
+      case kClflush: return Append<kClflush>(log, *b, from, to, at, ingress, snap);
+      case kDcCvap: return Append<kDcCvap>(log, *b, from, to, at, ingress, snap);
+      default: return Append<kNone>(log, *b, from, to, at, ingress, snap);
+    }
+  };
+  return Int(env, append() - at);
 }
 
 // logBoot(id, boot): the records from now on belong to that run.
