@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inWords } from './machine.js';
-import { cells, type Report } from './results.js';
+import { apartInWords, cells, type Report } from './results.js';
 import { svg } from './plot.js';
 
 /** What a person has to say about the figures: kept when they are written anew. */
@@ -30,7 +30,9 @@ export function writePage(docs: string, report: Report): void {
     for (const row of result.rows) if (row.note !== undefined) out.push(`* ${row.what}: ${row.note}`);
     const absent = [...Object.entries(result.missing), ...Object.entries(result.failed)];
     for (const [contestant, why] of absent) out.push(`* not measured: ${contestant}: ${why.split('\n')[0]}`);
-    if (absent.length > 0 || result.rows.some((r) => r.note !== undefined)) out.push('');
+    const apart = apartInWords(result);
+    if (apart !== undefined) out.push(`* ${apart}`);
+    if (apart !== undefined || absent.length > 0 || result.rows.some((r) => r.note !== undefined)) out.push('');
     for (const plot of result.plots) {
       writeFileSync(join(docs, 'performance', `${plot.name}.svg`), svg(plot));
       out.push(`![${plot.title}](performance/${plot.name}.svg)`, '');

@@ -1,5 +1,6 @@
 /** What was measured, by case and contestant: every round, the medians, the rows; and the table for people. */
 import { isMet, medianOf, type Case, type Figures, type Median, type Plot, type Row } from './case.js';
+import { NEAR_SHARE } from './fabric/options.js';
 import type { Machine } from './machine.js';
 
 export interface CaseResult {
@@ -41,6 +42,12 @@ export function cells(row: Row): [what: string, target: string, ratio: string, f
   return [row.what, wanted, ratio === undefined ? '' : number(ratio), figure, met === undefined ? '' : met ? 'met' : 'MISSED'];
 }
 
+/** What is to be said of a case where the two CPUs shared no cache during some measurements (fabric/options.ts). */
+export function apartInWords({ rounds }: CaseResult): string | undefined {
+  const all = Object.values(rounds).flat(), apart = all.filter((figures) => figures['nearShare'] < NEAR_SHARE).length;
+  return apart === 0 ? undefined : `during ${apart} of ${all.length} measurements the two CPUs shared no cache`;
+}
+
 /** The summary: a section a case. */
 export function table(results: readonly CaseResult[]): string {
   const head = ['', 'target', 'ratio', 'measured', ''];
@@ -55,6 +62,8 @@ export function table(results: readonly CaseResult[]): string {
       out.push(line(cells(row)));
       if (row.note !== undefined) out.push(`    ${row.note}`);
     }
+    const apart = apartInWords(result);
+    if (apart !== undefined) out.push(`    ${apart}`);
     for (const [contestant, why] of Object.entries(result.missing)) out.push(`    missing: ${contestant}: ${why}`);
     for (const [contestant, why] of Object.entries(result.failed)) out.push(`    FAILED: ${contestant}: ${why.split('\n').slice(0, 4).join(' ').slice(0, 300)}`);
   }

@@ -64,8 +64,8 @@ export class Burst {
   readonly egress = this.octets(1);
   /** KEEP_*; after the selection: 1 kept, 0 not. */
   readonly keep = this.octets(2);
-  /** The same, four frames a word. */
-  private readonly keepWords = new Uint32Array(this.memory.buffer, HEAD_BYTES + 15 * BURST * 4 + 2 * BURST, BURST / 4);
+  /** The same, four frames a word: what is rare is found sooner. The gather pass clears the last word's rest. */
+  readonly keepWords = new Uint32Array(this.memory.buffer, HEAD_BYTES + 15 * BURST * 4 + 2 * BURST, BURST / 4);
   /** 1: the port completed its checksum. */
   readonly completed = this.octets(3);
   /** Where the destination is, of frames that were looked up (`fdbProbe`): a port, or 255. */
@@ -77,7 +77,7 @@ export class Burst {
     this.segments = segments;
   }
 
-  /** Whether the logic has said of any frame whether to keep it. The gather pass clears the last word's rest. */
+  /** Whether the logic has said of any frame whether to keep it. */
   isAsked(): boolean {
     const { keepWords } = this, words = (this.count + 3) >>> 2;
     for (let w = 0; w < words; w++) if (keepWords[w] !== 0) return true;

@@ -267,9 +267,14 @@ export class Plane {
 
   /** Settles a burst of which every frame went to one port and found room, as nearly all do: nobody's state has to be looked at. */
   private settleForwarded(port: PlanePort, n: number, kept: number): void {
-    const { buffer, keep } = this.burst, { state, first, checker } = this.options.buffers, c = port.counters;
+    const { buffer, keepWords } = this.burst, { state, first, checker } = this.options.buffers, c = port.counters;
     if (kept === n) for (let i = 0; i < n; i++) state[buffer[i]]++;
-    else if (kept > 0) for (let i = 0; i < n; i++) if (keep[i] === 1) state[buffer[i]]++;
+    else if (kept > 0) {
+      for (let w = 0; w < n; w += 4) {
+        let four = keepWords[w >>> 2];
+        for (let i = w; four !== 0; i++, four >>>= 8) if ((four & 1) !== 0) state[buffer[i]]++;
+      }
+    }
     if (checker !== null) for (let i = 0; i < n; i++) checker.move(buffer[i] + first, 'SWITCH', 'HELD');
     c[PORT.forwarded] += n;
     c[PORT.kept] += kept;

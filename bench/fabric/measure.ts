@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { Contestant, Figures, Settings } from '../case.js';
 import { run } from '../child.js';
 import { availableParallelism } from 'node:os';
-import { FABRIC, TRIES, type FabricFigures, type FabricOptions } from './options.js';
+import { FABRIC, NEAR_SHARE, TRIES, type FabricFigures, type FabricOptions } from './options.js';
 
 const worker = fileURLToPath(new URL('worker.js', import.meta.url));
 
@@ -34,6 +34,6 @@ export function typescript(name: string, settings: Settings, wanted: Partial<Fab
 export async function untilNear(settings: Settings, program: readonly string[]): Promise<Figures> {
   for (let repeated = 0; ; repeated++) {
     const { stdout } = await run([...before(settings), ...program], { seconds: 120 }), figures = JSON.parse(stdout) as FabricFigures;
-    if (figures.nearShare > 0.3 || repeated === TRIES - 1 || settings.quick) return { ...figures, repeated };
+    if (figures.nearShare >= NEAR_SHARE || repeated === TRIES - 1 || settings.quick) return { ...figures, repeated };
   }
 }

@@ -41,9 +41,11 @@ export const FABRIC: FabricOptions = {
 export const NEAR_NS = 100;
 export const SLICE_SECONDS = 0.02;
 /** Times `seconds` that near slices are waited for; all those after it count. */
-export const PATIENCE = 2;
+export const PATIENCE = 0.7;
 /** Measurements that are made, at most, until one was near. */
-export const TRIES = 8;
+export const TRIES = 3;
+/** Share of the time from which on a measurement was near. */
+export const NEAR_SHARE = 0.3;
 
 /** What it measured. */
 export interface FabricFigures {

@@ -23,7 +23,7 @@ using namespace framekeep;
 namespace {
 
 constexpr uint32_t kBurst = 256, kChunkShift = 11, kHeadroom = 256, kMaxBatch = 1024, kNobody = ~0u;
-constexpr double kNearNs = 100, kSliceSeconds = 0.02, kPatience = 2;  // fabric/options.ts
+constexpr double kNearNs = 100, kSliceSeconds = 0.02, kPatience = 0.7;  // fabric/options.ts
 
 double Now() { timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return double(t.tv_sec) + double(t.tv_nsec) / 1e9; }
 [[noreturn]] void Die(const char* what) { perror(what); exit(1); }
