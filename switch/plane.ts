@@ -7,8 +7,8 @@
  * TypeScript decides: what is learned, where a frame goes, what is dropped and why, what is kept, and it counts. Native passes carry
  * out, one call a burst each: read headers, look up, list what goes where, put onto TX rings, take back, refill, append, commit
  * (native/src/gather.cc, probe.cc, buffers.cc, persist.cc). In the per-frame loops here (dispatch, settle, the logic's and selection's
- * own): no allocation, no closure, no exception, no BigInt, no Map, no subarray, no Atomics. 29 ns a frame (60 bytes, 1,024 MACs,
- * warm; 2-core x86-64 VM, Node 20), 43 with every frame kept (docs/decisions/2026-11-21-the-hot-loop.md).
+ * own): no allocation, no closure, no exception, no BigInt, no Map, no subarray, no Atomics. 27 ns a frame (64 bytes, 1,024 MACs, written by
+ * another core; 2-core x86-64 VM, Node 20), 48 with every frame kept and flushed (docs/decisions/2026-11-21-the-hot-loop.md).
  */
 import { buffersGive, buffersPut, buffersTakeBack, burstGather, burstList, completeChecksums, clockRead, errnoName, FramekeepError, type Mapping } from '../native/index.js';
 import { ENTRY_WORDS, type Log } from '../logger/log.js';
