@@ -1,4 +1,5 @@
 /** What was measured, by case and contestant: every round, the medians, the rows; and the table for people. */
+import { thousands } from '../logger/words.js';
 import { isMet, medianOf, type Case, type Figures, type Median, type Plot, type Row } from './case.js';
 import { NEAR_SHARE } from './fabric/options.js';
 import type { Machine } from './machine.js';
@@ -32,7 +33,7 @@ export function conclude(of: Case, result: CaseResult): void {
   result.plots = of.plots?.(median) ?? [];
 }
 
-const number = (x: number): string => x === 0 ? '0' : Math.abs(x) >= 1000 ? Math.round(x).toLocaleString('en') : Math.abs(x) >= 100 ? x.toFixed(0) : Math.abs(x) >= 10 ? x.toFixed(1) : x.toFixed(2);
+const number = (x: number): string => x === 0 ? '0' : Math.abs(x) >= 1000 ? thousands(Math.round(x)) : Math.abs(x) >= 100 ? x.toFixed(0) : Math.abs(x) >= 10 ? x.toFixed(1) : x.toFixed(2);
 
 /** A row's cells: what, target, ratio, absolute figure, whether it was met. */
 export function cells(row: Row): [what: string, target: string, ratio: string, figure: string, met: string] {

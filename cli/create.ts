@@ -1,5 +1,6 @@
 /** `framekeep create`: an empty pool of a chosen geometry. What was there stays there, unless --force is given and it is a pool or a devdax device. */
 import { existsSync, statSync } from 'node:fs';
+import { thousands } from '../logger/words.js';
 import { FramekeepError } from '../native/error.js';
 import { create, Pool } from '../logger/pool.js';
 import { EXIT } from './exit.js';
@@ -25,7 +26,7 @@ export async function run(options: CreateOptions, io: Io): Promise<number> {
       medium: medium.kind, durability: medium.durability, zeroCopy: medium.zeroCopy, promise: medium.promise,
     });
   } else {
-    io.print(`${path}: ${(geometry.fileBytes / 1024 ** 2).toFixed(1)} MiB, room for ${frames.toLocaleString('en')} frames in buffers of ${geometry.chunk} bytes`);
+    io.print(`${path}: ${(geometry.fileBytes / 1024 ** 2).toFixed(1)} MiB, room for ${thousands(frames)} frames in buffers of ${geometry.chunk} bytes`);
     io.print(medium.promise);
   }
   return EXIT.ok;

@@ -4,6 +4,7 @@
  * something to learn.
  */
 import { basename, join } from 'node:path';
+import { thousands } from '../logger/words.js';
 import { packageRoot } from '../native/index.js';
 import { Switch, type SwitchPort } from '../switch/index.js';
 import { bytesText } from '../tui/counters_view.js';
@@ -58,7 +59,7 @@ export async function run(options: DemoOptions, io: Io): Promise<number> {
   const code = await runUntilDone(sw, running, io);
   if (options.json) return code;
   const kept = last.global.committed - before;
-  io.print(`${kept.toLocaleString('en')} frames (${bytesText(last.global.keptBytes)}) were kept in ${options.pool}, recorded as run ${sw.started.boot}.`);
+  io.print(`${thousands(kept)} frames (${bytesText(last.global.keptBytes)}) were kept in ${options.pool}, recorded as run ${sw.started.boot}.`);
   io.print(`Open them in Wireshark:  ${exportCommand(options.pool)} && wireshark kept.pcapng`);
   io.print(`Without a display:       ${exportCommand(options.pool)} && tshark -r kept.pcapng`);
   io.print(`What happened:           ${program()} inspect ${options.pool}`);

@@ -1,4 +1,5 @@
 /** `framekeep fdb show|add|delete|flush`. */
+import { thousands } from '../logger/words.js';
 import type { ControlClient, FdbShownEntry } from '../switch/control/index.js';
 import { columns } from './columns.js';
 import { connected } from './connected.js';
@@ -24,7 +25,7 @@ export async function run(options: FdbOptions, io: Io): Promise<number> {
       case 'delete': return say(await control.call('fdb.delete', { mac: options.mac, ...vlan }), `${options.mac}${inVlan} is forgotten`);
       case 'flush': {
         const { removed } = await control.call('fdb.flush', options.port === undefined ? {} : { port: options.port });
-        return say({ removed }, `${removed.toLocaleString('en')} learned address${removed === 1 ? ' is' : 'es are'} forgotten`);
+        return say({ removed }, `${thousands(removed)} learned address${removed === 1 ? ' is' : 'es are'} forgotten`);
       }
     }
   });

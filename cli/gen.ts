@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as breathe, setTimeout as sleep } from 'node:timers/promises';
+import { thousands } from '../logger/words.js';
 import { FramekeepError } from '../native/error.js';
 import { defaultRouteInterfaces, errnoName, interfaceInfo } from '../native/index.js';
 import { PROG_RUN, progRun } from '../native/prog_run.js';
@@ -31,7 +32,7 @@ export async function run(options: GenOptions, io: Io): Promise<number> {
   const sent = kernel ? await byKernel(options, numbered, io) ?? await byPort(options, numbered, io) : await byPort(options, numbered, io);
   const rate = sent.seconds > 0 ? sent.frames / sent.seconds : 0;
   if (options.json) io.printJson({ frames: sent.frames, seconds: sent.seconds, rate, by: sent.by, ...(options.from === undefined && { stream: numbered.stream }) });
-  else io.print(`${sent.frames.toLocaleString('en')} frames in ${sent.seconds.toFixed(2)} s: ${Math.round(rate).toLocaleString('en')} a second (${sent.by})`);
+  else io.print(`${thousands(sent.frames)} frames in ${sent.seconds.toFixed(2)} s: ${thousands(Math.round(rate))} a second (${sent.by})`);
   return io.interrupted.aborted && io.interrupted.reason === 'SIGINT' ? EXIT.interrupted : EXIT.ok;
 }
 

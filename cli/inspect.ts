@@ -5,7 +5,7 @@
 import { FramekeepError } from '../native/error.js';
 import { Pool } from '../logger/pool.js';
 import { inspectPool, type BootReport, type PoolReport } from '../logger/report.js';
-import { gapsText } from '../logger/words.js';
+import { gapsText, thousands } from '../logger/words.js';
 import { columns } from './columns.js';
 import { EXIT } from './exit.js';
 import type { Colours, Io } from './io.js';
@@ -44,11 +44,11 @@ function* lines(report: PoolReport, eachBoot: boolean, c: Colours): Generator<st
     yield `  to   ${moment(window.newest!)}`;
   }
   const shownFill = window.fill > 0 && window.fill < 0.01 ? 'less than 1' : String(Math.floor(window.fill * 100));
-  yield `  room for ${plural(geometry.slots, 'frame')}, ${shownFill} % used; of those, the newest ${n(window.guaranteed)} are sure to be found after a crash`;
+  yield `  room for ${plural(geometry.slots, 'frame')}, ${shownFill} % used; of those, the newest ${thousands(window.guaranteed)} are sure to be found after a crash`;
   for (const lane of lanes) {
     const name = lanes.length > 1 ? `  lane ${lane.lane}: ` : '  ';
     const off = ([['torn', lane.torn], ['damaged', lane.damaged], ['cut off', lane.beyond], ['ghosts', lane.ghosts], ['conflicts', lane.conflicts], ['being written', lane.inFlight]] as const)
-      .filter(([, count]) => count > 0).map(([what, count]) => `${n(count)} ${what}`);
+      .filter(([, count]) => count > 0).map(([what, count]) => `${thousands(count)} ${what}`);
     if (lane.newest >= 0) yield `${name}sequence ${lane.oldest} to ${lane.newest}${off.length > 0 ? `; ${off.join(', ')}` : ''}`;
     else if (lanes.length > 1 || off.length > 0) yield `${name}no record${off.length > 0 ? `; ${off.join(', ')}` : ''}`;
     if (lane.gaps.length > 0) yield `${name}${gapsText(lane.gaps)}`;
@@ -59,7 +59,7 @@ function* lines(report: PoolReport, eachBoot: boolean, c: Colours): Generator<st
   if (boots.length === 0) yield '  none yet';
   else {
     yield* columns(['boot', 'started', 'ended', 'last seen', 'frames', 'bytes', 'switch'], boots.map((b) => [
-      String(b.id), b.started === null ? 'not known' : moment(b.started, 0, false), ending(b), b.lastSeen === null ? '' : moment(b.lastSeen, 0, false), n(b.frames), n(b.wireBytes), [b.name, b.host].filter(Boolean).join(' on '),
+      String(b.id), b.started === null ? 'not known' : moment(b.started, 0, false), ending(b), b.lastSeen === null ? '' : moment(b.lastSeen, 0, false), thousands(b.frames), thousands(b.wireBytes), [b.name, b.host].filter(Boolean).join(' on '),
     ]));
   }
   for (const boot of eachBoot ? boots : boots.slice(-1)) {
@@ -83,15 +83,15 @@ function* bootLines(boot: BootReport, c: Colours): Generator<string> {
   if (boot.known) yield `  ${[boot.software, `pid ${boot.pid}`, `on ${boot.medium}, to survive ${SURVIVES[boot.durability] ?? boot.durability}`].filter(Boolean).join(', ')}`;
   if (boot.keep !== '') yield `  kept: ${boot.keep}`;
   if (boot.frames > 0) {
-    const verdicts = Object.entries(boot.verdicts).sort((a, b) => b[1] - a[1]).slice(0, 6).map(([what, frames]) => `${n(frames)} ${what}`);
-    yield `  ${verdicts.join(', ')}${boot.snapped > 0 ? `; ${n(boot.snapped)} cut by the snap length` : ''}${boot.checksumsCompleted > 0 ? `; ${n(boot.checksumsCompleted)} with a checksum completed` : ''}`;
+    const verdicts = Object.entries(boot.verdicts).sort((a, b) => b[1] - a[1]).slice(0, 6).map(([what, frames]) => `${thousands(frames)} ${what}`);
+    yield `  ${verdicts.join(', ')}${boot.snapped > 0 ? `; ${thousands(boot.snapped)} cut by the snap length` : ''}${boot.checksumsCompleted > 0 ? `; ${thousands(boot.checksumsCompleted)} with a checksum completed` : ''}`;
     if (boot.seconds > 0) yield `  ${duration(boot.seconds)}${rates(boot)}`;
   }
   if (boot.ports.length === 0) return;
   const withCounters = boot.ports.some((p) => p.counters !== null);
   yield* columns(['port', 'name', 'mac', 'frames here', 'bytes', ...withCounters ? ['received', 'not forwarded', 'kept', 'lost'] : [], 'what it is'], boot.ports.map((p) => [
-    String(p.id), p.spec || 'not known', p.mac, n(p.frames), n(p.bytes),
-    ...withCounters ? [p.counters?.received, p.counters?.dropped, p.counters?.kept, p.counters?.lost].map((x) => x === undefined ? '' : n(x)) : [], p.note,
+    String(p.id), p.spec || 'not known', p.mac, thousands(p.frames), thousands(p.bytes),
+    ...withCounters ? [p.counters?.received, p.counters?.dropped, p.counters?.kept, p.counters?.lost].map((x) => x === undefined ? '' : thousands(x)) : [], p.note,
   ]));
 }
 
@@ -103,11 +103,10 @@ function ending(boot: BootReport): string {
 }
 
 function rates({ framesPerSecond, bitsPerSecond }: { framesPerSecond: number; bitsPerSecond: number }): string {
-  return framesPerSecond > 0 ? `: ${n(Math.round(framesPerSecond))} frames/s, ${scaled(bitsPerSecond, 1000, ['bit/s', 'kbit/s', 'Mbit/s', 'Gbit/s'])}` : '';
+  return framesPerSecond > 0 ? `: ${thousands(Math.round(framesPerSecond))} frames/s, ${scaled(bitsPerSecond, 1000, ['bit/s', 'kbit/s', 'Mbit/s', 'Gbit/s'])}` : '';
 }
 
-const n = (x: number): string => x.toLocaleString('en');
-const plural = (x: number, what: string): string => `${n(x)} ${what}${x === 1 ? '' : 's'}`;
+const plural = (x: number, what: string): string => `${thousands(x)} ${what}${x === 1 ? '' : 's'}`;
 const size = (bytes: number): string => scaled(bytes, 1024, ['bytes', 'KiB', 'MiB', 'GiB', 'TiB']);
 function scaled(x: number, base: number, units: readonly string[]): string {
   let i = 0;

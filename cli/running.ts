@@ -2,6 +2,7 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { thousands } from '../logger/words.js';
 import type { FramekeepError } from '../native/error.js';
 import { packageRoot } from '../native/index.js';
 import type { Switch, SwitchEvent, SwitchPort } from '../switch/index.js';
@@ -39,8 +40,8 @@ export function announce(sw: Switch, ports: readonly SwitchPort[], options: Runn
   const dim = io.errColours.dim;
   for (const line of sw.leftovers) io.note(`put back after an earlier crash: ${line}`);
   for (const line of started.findings) io.note(io.errColours.yellow(`pool: ${line}`));
-  const before = started.recovered > 0 ? `, ${started.recovered.toLocaleString('en')} frames of earlier runs in it${started.gaps > 0 ? `, ${started.gaps} gap(s)` : ''}` : '';
-  io.note(`${io.errColours.bold(sw.name)}: run ${started.boot} of the pool, ${started.zeroCopy ? 'zero-copy' : 'one-copy'}, room for ${started.slots.toLocaleString('en')} frames${before}`);
+  const before = started.recovered > 0 ? `, ${thousands(started.recovered)} frames of earlier runs in it${started.gaps > 0 ? `, ${started.gaps} gap(s)` : ''}` : '';
+  io.note(`${io.errColours.bold(sw.name)}: run ${started.boot} of the pool, ${started.zeroCopy ? 'zero-copy' : 'one-copy'}, room for ${thousands(started.slots)} frames${before}`);
   io.note(dim(`  ${started.promise}`));
   for (const port of ports) {
     io.note(`${port.spec}: ${port.note}`);

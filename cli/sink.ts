@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as breathe } from 'node:timers/promises';
+import { thousands } from '../logger/words.js';
 import { FramekeepError } from '../native/error.js';
 import { LonePort } from '../switch/lone_port.js';
 import { NumberedCount } from '../switch/numbered_frames.js';
@@ -70,7 +71,7 @@ function reportOf(c: NumberedCount): Report {
 }
 
 function inWords(r: Report): string[] {
-  const n = (x: number): string => Math.round(x).toLocaleString('en'), us = (ns: number): string => `${(ns / 1000).toFixed(1)} µs`;
+  const n = (x: number): string => thousands(Math.round(x)), us = (ns: number): string => `${(ns / 1000).toFixed(1)} µs`;
   const lines = [`${n(r.frames)} frames, ${n(r.bytes)} bytes in ${r.seconds.toFixed(2)} s: ${n(r.rate)} a second, ${(r.bitsPerSecond / 1e6).toFixed(1)} Mb/s`];
   if (r.foreign > 0) lines.push(`${n(r.foreign)} of them without a number`);
   for (const s of r.streams) {

@@ -3,6 +3,7 @@
  * control socket says where they are, and when the switch ends.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { thousands } from '../logger/words.js';
 import { Counters, type CountersSnapshot, type PortSnapshot } from '../switch/counters.js';
 import { CountersView } from '../tui/counters_view.js';
 import { columns } from './columns.js';
@@ -45,18 +46,18 @@ async function watch(counters: Counters, options: StatsOptions, io: Io, done: Ab
 }
 
 function statsLines(s: CountersSnapshot): string[] {
-  const ports = s.ports.filter((p) => p.state !== 'removed'), count = (n: number): string => n.toLocaleString('en');
-  const rows = ports.map((p) => [p.spec, ...(['received', 'receivedBytes', 'forwarded', 'flooded', 'sent', 'sentBytes', 'kept', 'notSelected', 'lost'] as const).map((key) => count(p[key]))]);
-  const drops = ports.flatMap((p) => reasons(p).map(([reason, n]) => [p.spec, reason, count(n)]));
+  const ports = s.ports.filter((p) => p.state !== 'removed');
+  const rows = ports.map((p) => [p.spec, ...(['received', 'receivedBytes', 'forwarded', 'flooded', 'sent', 'sentBytes', 'kept', 'notSelected', 'lost'] as const).map((key) => thousands(p[key]))]);
+  const drops = ports.flatMap((p) => reasons(p).map(([reason, n]) => [p.spec, reason, thousands(n)]));
   const g = s.global;
   return [
     ...columns(['port', 'received', 'bytes', 'forwarded', 'flooded', 'sent', 'bytes', 'kept', 'not selected', 'lost'], rows),
     ...(drops.length > 0 ? ['', ...columns(['port', 'not forwarded', 'frames'], drops)] : []),
     '',
-    `  addresses: ${count(g.fdbEntries)} known, ${count(g.learned)} learned, ${count(g.moved)} moved, ${count(g.aged)} aged, ${count(g.fdbFull)} times no room`,
-    ...s.workers.length > 1 ? s.workers.map((w, n) => `  worker ${n}: ${count(w.bursts)} bursts, ${count(w.committed)} frames in ${count(w.commits)} commits; `
-      + `buffers: ${count(w.freeBuffers)} of ${count(w.buffers)} free`) : [],
-    `  pool: ${count(g.committed)} frames in ${count(g.commits)} commits; buffers: ${count(g.freeBuffers)} of ${count(g.buffers)} free`,
+    `  addresses: ${thousands(g.fdbEntries)} known, ${thousands(g.learned)} learned, ${thousands(g.moved)} moved, ${thousands(g.aged)} aged, ${thousands(g.fdbFull)} times no room`,
+    ...s.workers.length > 1 ? s.workers.map((w, n) => `  worker ${n}: ${thousands(w.bursts)} bursts, ${thousands(w.committed)} frames in ${thousands(w.commits)} commits; `
+      + `buffers: ${thousands(w.freeBuffers)} of ${thousands(w.buffers)} free`) : [],
+    `  pool: ${thousands(g.committed)} frames in ${thousands(g.commits)} commits; buffers: ${thousands(g.freeBuffers)} of ${thousands(g.buffers)} free`,
   ];
 }
 

@@ -1,4 +1,5 @@
 /** `framekeep status`: what a running switch does. */
+import { thousands } from '../logger/words.js';
 import { describeKeep, type PortInfo, type Status } from '../switch/control/index.js';
 import { bytesText } from '../tui/counters_view.js';
 import { columns } from './columns.js';
@@ -19,10 +20,10 @@ function statusLines(s: Status, colours: Colours, now: number): string[] {
     ['runs', `for ${ageText(now - s.startSeconds)}, process ${s.pid}, framekeep ${s.version}${s.workers > 1 ? `, ${s.workers} workers` : ''}`],
     ['pool', `${s.pool} (${s.medium}, ${s.zeroCopy ? 'zero-copy' : 'one-copy'}), run ${s.boot}${s.lanes > 1 ? `, ${s.lanes} lanes` : ''}`],
     ['', s.promise],
-    ['holds', `${s.frames.toLocaleString('en')} frames of at most ${s.slots.toLocaleString('en')} (${bytesText(s.slots * s.chunk)})`],
+    ['holds', `${thousands(s.frames)} frames of at most ${thousands(s.slots)} (${bytesText(s.slots * s.chunk)})`],
     ['keeps', s.keep.stopped !== null ? colours.red(`nothing any more: ${s.keep.stopped.split('\n')[0]}`)
       : s.keep.frozen ? colours.yellow(`frozen; otherwise ${describeKeep(s.keep)}`) : describeKeep(s.keep)],
-    ['logic', `${s.logic}, ${s.fdb.entries.toLocaleString('en')} of ${s.fdb.capacity.toLocaleString('en')} addresses, `
+    ['logic', `${s.logic}, ${thousands(s.fdb.entries)} of ${thousands(s.fdb.capacity)} addresses, `
       + `${s.fdb.ageing === 0 ? 'kept for good' : `forgotten after ${s.fdb.ageing} s`}${s.fdb.vlanAware ? ', per VLAN' : ''}`],
   ];
   return [colours.bold(s.name), ...rows.map(([key, text]) => `  ${key.padEnd(6)} ${text}`), '', ...portTable(s.ports)];
@@ -30,8 +31,7 @@ function statusLines(s: Status, colours: Colours, now: number): string[] {
 
 export function portTable(ports: readonly PortInfo[]): string[] {
   if (ports.length === 0) return ['  no ports: framekeep ports add'];
-  const count = (n: number): string => n.toLocaleString('en');
-  return columns(['port', 'state', 'received', 'sent', 'not forwarded', 'kept', ''], ports.map((p) => [p.port, p.state, count(p.received), count(p.sent), count(p.dropped), count(p.kept), p.note]));
+  return columns(['port', 'state', 'received', 'sent', 'not forwarded', 'kept', ''], ports.map((p) => [p.port, p.state, thousands(p.received), thousands(p.sent), thousands(p.dropped), thousands(p.kept), p.note]));
 }
 
 /** `3 d 4 h`, `12 min`, `8 s`. */

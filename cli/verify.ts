@@ -1,6 +1,7 @@
 /** `framekeep verify`: checks every record and reads every kept frame. Exit code 0: nothing is damaged; 1: something is. */
 import { Pool } from '../logger/pool.js';
 import { verifyPool } from '../logger/verify.js';
+import { thousands } from '../logger/words.js';
 import { EXIT } from './exit.js';
 import type { Io } from './io.js';
 import type { VerifyOptions } from './options.js';
@@ -9,7 +10,7 @@ import { Progress } from './progress.js';
 export async function run(options: VerifyOptions, io: Io): Promise<number> {
   const pool = Pool.open(options.pool), progress = new Progress(io, options.quiet || options.json ? false : undefined);
   try {
-    const result = await verifyPool(pool, { signal: io.interrupted, progress: (done, total) => progress.update(done, total, `${done.toLocaleString('en')} frames`) });
+    const result = await verifyPool(pool, { signal: io.interrupted, progress: (done, total) => progress.update(done, total, `${thousands(done)} frames`) });
     progress.end();
     if (options.json) io.printJson({
       sound: result.sound, frames: result.frames, bytes: result.bytes, seconds: result.seconds,
@@ -17,7 +18,7 @@ export async function run(options: VerifyOptions, io: Io): Promise<number> {
     });
     else if (!options.quiet) {
       const { colours: c } = io;
-      const read = `${result.frames.toLocaleString('en')} frames, ${result.bytes.toLocaleString('en')} bytes read in ${result.seconds.toFixed(1)} s`;
+      const read = `${thousands(result.frames)} frames, ${thousands(result.bytes)} bytes read in ${result.seconds.toFixed(1)} s`;
       io.print(`${options.pool}: ${result.findings.length > 0 ? c.red('damaged') : result.aborted ? 'not read to the end' : c.green('sound')}; ${read}`);
       for (const finding of result.findings) io.print(`  ${c.red(finding)}`);
       for (const note of result.notes) io.print(`  ${note}`);

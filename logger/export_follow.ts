@@ -8,6 +8,7 @@ import { pollWait, POLLERR, POLLHUP, POLLOUT } from '../native/index.js';
 import { FramekeepError } from '../native/error.js';
 import type { ByteSink } from './capture/index.js';
 import type { PoolReader } from './reader.js';
+import { thousands } from './words.js';
 
 /** What is heard of an export that follows. */
 export type FollowNews =
@@ -47,7 +48,7 @@ export class Follower {
     while (this.signal?.aborted !== true) {
       if (this.reader.extend()) return true;
       if ((this.events(0) & (POLLERR | POLLHUP)) !== 0) {
-        throw new FramekeepError('E_OUTPUT_CLOSED', `${this.sink.name}: whoever read it closed it after ${this.sink.written.toLocaleString('en')} bytes`);
+        throw new FramekeepError('E_OUTPUT_CLOSED', `${this.sink.name}: whoever read it closed it after ${thousands(this.sink.written)} bytes`);
       }
       await this.pause(LOOK_MS);
     }

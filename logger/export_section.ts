@@ -8,7 +8,7 @@ import { FLAG_CHECKSUM_COMPLETED, MAX_PORTS, type Boot } from './format.js';
 import type { PcapngWriter } from './capture/index.js';
 import { ranOnThisKernel } from './crash_traces.js';
 import { verdictText, type BootReport, type PoolReport, type PortReport } from './report.js';
-import { count, gapsText } from './words.js';
+import { count, gapsText, thousands } from './words.js';
 
 /**
  * The interfaces of all sections together. Each section describes all of them, in one order: Wireshark's tools up to 4.0 look an
@@ -166,8 +166,8 @@ function sectionComment(report: PoolReport, boot: BootReport | undefined): strin
     lines.push(boot.known ? `started ${boot.started}, ${ended}${boot.ending !== 'running' && boot.lastSeen !== null ? `, last seen ${boot.lastSeen}` : ''}`
       : 'its block of the boot table is gone: its ports are known by number only');
     if (boot.keep !== '') lines.push(`to be kept: ${boot.keep}`);
-    lines.push(`${count(boot.frames, 'frame')} of this boot in the pool${boot.snapped > 0 ? `, ${boot.snapped.toLocaleString('en')} cut by a snap length` : ''}`
-      + `${boot.checksumsCompleted > 0 ? `, ${boot.checksumsCompleted.toLocaleString('en')} with a checksum that the port completed` : ''}`);
+    lines.push(`${count(boot.frames, 'frame')} of this boot in the pool${boot.snapped > 0 ? `, ${thousands(boot.snapped)} cut by a snap length` : ''}`
+      + `${boot.checksumsCompleted > 0 ? `, ${thousands(boot.checksumsCompleted)} with a checksum that the port completed` : ''}`);
     if (boot.known) lines.push(`on ${boot.medium}, durability ${boot.durability}`);
   }
   lines.push(`pool now: ${report.medium.promise}`);

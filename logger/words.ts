@@ -11,7 +11,9 @@ export const macText = (mac: Uint8Array): string => mac.some((b) => b !== 0) ? A
 export const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 export const sum = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0);
 
-export const count = (n: number, what: string): string => `${n.toLocaleString('en')} ${what}${n === 1 ? '' : 's'}`;
+/** A whole number with commas, as `toLocaleString('en')` writes it; but the first call of that loads ICU's data: 30 ms, and 8 MB. */
+export const thousands = (n: number): string => String(n).replace(/\B(?=(?:\d{3})+$)/g, ',');
+export const count = (n: number, what: string): string => `${thousands(n)} ${what}${n === 1 ? '' : 's'}`;
 /** `boot 3`, `boots 3, 4 and 9`, `boots 1–5`. */
 export function numbers(what: string, list: readonly number[]): string {
   if (list.length === 1) return `${what} ${list[0]}`;

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { MessagePort } from 'node:worker_threads';
+import { thousands } from '../logger/words.js';
 import { FramekeepError, LinkMonitor, mapFile, memoryFile, pinThread } from '../native/index.js';
 import { MAX_PORTS, PORT_NOTE_BYTES, type PortEntry } from '../logger/format.js';
 import { Pool } from '../logger/pool.js';
@@ -182,7 +183,7 @@ export class Leader extends Session {
     const [first] = moves, others = count - 1;
     this.say({
       kind: 'moves', count, moves,
-      text: `${first.mac}${first.vlan > 0 ? ` (VLAN ${first.vlan})` : ''} moved from ${first.fromName} to ${first.toName}${others > 0 ? `, and ${others.toLocaleString('en')} other move${others > 1 ? 's' : ''}` : ''}`,
+      text: `${first.mac}${first.vlan > 0 ? ` (VLAN ${first.vlan})` : ''} moved from ${first.fromName} to ${first.toName}${others > 0 ? `, and ${thousands(others)} other move${others > 1 ? 's' : ''}` : ''}`,
     });
   }
 

@@ -2,6 +2,7 @@
  * What a look at the counters, once a second, tells an operator: frames that a full queue dropped, a forwarding table that is
  * full, floods. Runs in the control thread; the data plane does nothing for it. What goes on is told again after ten seconds.
  */
+import { thousands } from '../logger/words.js';
 import type { CountersSnapshot } from './counters.js';
 import type { SwitchEvent } from './messages.js';
 
@@ -30,12 +31,12 @@ export class CountersWatch {
       received += port.received - was.received;
       flooded += port.flooded - was.flooded;
       const full = this.since(`overload ${port.id}`, port.txFull - was.txFull, now);
-      if (full > 0) events.push({ kind: 'overload', port: port.id, spec: port.spec, count: full, text: `${full.toLocaleString('en')} frames were dropped: it does not send as fast as they come` });
+      if (full > 0) events.push({ kind: 'overload', port: port.id, spec: port.spec, count: full, text: `${thousands(full)} frames were dropped: it does not send as fast as they come` });
     }
     const unlearned = this.since('fdb-full', stats.global.fdbFull - before.global.fdbFull, now);
-    if (unlearned > 0) events.push({ kind: 'fdb-full', count: unlearned, text: `the forwarding table is full: ${unlearned.toLocaleString('en')} times an address was not learned` });
+    if (unlearned > 0) events.push({ kind: 'fdb-full', count: unlearned, text: `the forwarding table is full: ${thousands(unlearned)} times an address was not learned` });
     const floods = this.since('floods', flooded / seconds >= FLOOD_RATE && flooded * 2 > received ? flooded : 0, now);
-    if (floods > 0) events.push({ kind: 'floods', count: floods, text: `most of what comes in is flooded: ${Math.round(flooded / seconds).toLocaleString('en')} frames a second` });
+    if (floods > 0) events.push({ kind: 'floods', count: floods, text: `most of what comes in is flooded: ${thousands(Math.round(flooded / seconds))} frames a second` });
     return events;
   }
 

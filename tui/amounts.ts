@@ -1,4 +1,5 @@
 /** Numbers for narrow columns: counts, rates, bytes, spans of time. */
+import { thousands } from '../logger/words.js';
 
 /** `0`, `950`, `1.25k`, `48.1M`: at most five columns and the unit. */
 export function rateText(n: number, unit = ''): string {
@@ -9,10 +10,8 @@ export function rateText(n: number, unit = ''): string {
   return `${n < 10 ? n.toFixed(2) : n < 100 ? n.toFixed(1) : n.toFixed(0)}${'kMGTP'[i]}${unit}`;
 }
 
-export const countText = (n: number): string => n.toLocaleString('en');
-
 /** As it is where it fits so many columns, else rounded: `123,456` or `12.3M`. */
-export const countIn = (n: number, columns: number): string => countText(n).length <= columns ? countText(n) : rateText(n);
+export const countIn = (n: number, columns: number): string => thousands(n).length <= columns ? thousands(n) : rateText(n);
 
 /** `0.4 s`, `12 s`, `3 min 20 s`, `5 h 10 min`, `3 d 4 h`. */
 export function spanText(seconds: number): string {

@@ -3,9 +3,9 @@
  * line is written at a time. It changes nothing of the terminal's state, so that there is nothing to restore.
  */
 import { styleText } from 'node:util';
+import { thousands } from '../logger/words.js';
 import { windowOf, type CountersSnapshot, type PortSnapshot } from '../switch/counters.js';
 
-const count = (n: number): string => n.toLocaleString('en');
 const scaled = (n: number, unit: string): string => {
   const step = [[1e9, 'G'], [1e6, 'M'], [1e3, 'k']] as const;
   const found = step.find(([factor]) => n >= factor);
@@ -39,8 +39,8 @@ export class CountersView {
     };
     const rows = now.ports.filter((p) => p.state !== 'removed').map((p) => [
       p.spec, p.state === 'up' && p.finished > 0 ? 'done' : p.state,
-      count(p.received), scaled(rate(p, 'received'), 'f/s'), scaled(rate(p, 'receivedBytes') * 8, 'b/s'),
-      count(p.sent), scaled(rate(p, 'sent'), 'f/s'), count(dropsOf(p)), count(p.kept),
+      thousands(p.received), scaled(rate(p, 'received'), 'f/s'), scaled(rate(p, 'receivedBytes') * 8, 'b/s'),
+      thousands(p.sent), scaled(rate(p, 'sent'), 'f/s'), thousands(dropsOf(p)), thousands(p.kept),
     ]);
     const head = ['port', 'state', 'received', '', '', 'sent', '', 'not forwarded', 'kept'];
     const widths = head.map((h, i) => Math.max(h.length, ...rows.map((r) => r[i].length)));
@@ -69,12 +69,12 @@ export class CountersView {
 
 function poolLine(s: CountersSnapshot): string {
   const g = s.global, { frames, slots } = windowOf(s), fill = slots > 0 ? Math.floor(frames / slots * 100) : 0;
-  return `pool ${s.pool}: ${count(g.committed)} frames (${bytesText(g.keptBytes)}) kept in this run, window ${fill} % of ${count(g.slots)}${g.frozen > 0 ? ', frozen' : ''}; ${count(g.fdbEntries)} ${g.fdbEntries === 1 ? 'address' : 'addresses'} known`;
+  return `pool ${s.pool}: ${thousands(g.committed)} frames (${bytesText(g.keptBytes)}) kept in this run, window ${fill} % of ${thousands(g.slots)}${g.frozen > 0 ? ', frozen' : ''}; ${thousands(g.fdbEntries)} ${g.fdbEntries === 1 ? 'address' : 'addresses'} known`;
 }
 
 /** One line for a log file. */
 export function counterLine(s: CountersSnapshot): string {
   const sum = (f: (p: PortSnapshot) => number): number => s.ports.reduce((total, p) => total + f(p), 0);
-  return `received ${count(sum((p) => p.received))}, sent ${count(sum((p) => p.sent))}, not forwarded ${count(sum(dropsOf))}, kept ${count(s.global.committed)} (${bytesText(s.global.keptBytes)})`;
+  return `received ${thousands(sum((p) => p.received))}, sent ${thousands(sum((p) => p.sent))}, not forwarded ${thousands(sum(dropsOf))}, kept ${thousands(s.global.committed)} (${bytesText(s.global.keptBytes)})`;
 }
 

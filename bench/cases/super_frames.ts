@@ -5,6 +5,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { thousands } from '../../logger/words.js';
 import { packageRoot } from '../../native/index.js';
 import { over, type Case, type Contestant } from '../case.js';
 import { lacking } from '../child.js';
@@ -35,7 +36,7 @@ function taps(name: string, keep: 'all' | 'none', superFrames: boolean): SwitchK
 /** veths of an MTU on a wire of AF_XDP sockets that take frames in several buffers. */
 function fragments(mtu: number): SwitchKind {
   return {
-    name: `AF_XDP loop, frames in several buffers, MTU ${mtu.toLocaleString('en')}`, keeps: false,
+    name: `AF_XDP loop, frames in several buffers, MTU ${thousands(mtu)}`, keeps: false,
     async start(lab) {
       for (const [namespace, device] of [[lab.middle, 'p0'], [lab.middle, 'p1'], [lab.a, 'eth0'], [lab.b, 'eth0']]) sh(`ip -n ${namespace} link set ${device} mtu ${mtu}`);
       // The checksum of a frame in several buffers is nobody's here: senders make it themselves. Native XDP takes their segmentation anyway.

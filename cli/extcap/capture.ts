@@ -4,6 +4,7 @@
  */
 import { closeSync, constants } from 'node:fs';
 import { setTimeout as after } from 'node:timers/promises';
+import { thousands } from '../../logger/words.js';
 import { FramekeepError } from '../../native/error.js';
 import { ByteSink } from '../../logger/capture/index.js';
 import { compileFilter } from '../../logger/filter/index.js';
@@ -40,8 +41,8 @@ export async function capture(line: ExtcapLine, source: Source, interrupted: Abo
       follow: line.follow ?? defaults.follow, signal, application,
       news: (news) => tell(news, toolbar, freezer),
     });
-    const written = result.frames.toLocaleString('en');
-    toolbar.log(`${written} frames, ${result.overtaken.toLocaleString('en')} replaced by the switch before they could be read`);
+    const written = thousands(result.frames);
+    toolbar.log(`${written} frames, ${thousands(result.overtaken)} replaced by the switch before they could be read`);
   } finally {
     clearTimeout(timer);
     freezer.close();
@@ -59,7 +60,7 @@ function momentOf(last: number, isLive: boolean): Moment | undefined {
 }
 
 function tell(news: FollowNews, toolbar: Toolbar, freezer: Freezer): void {
-  const frames = (n: number): string => `${n.toLocaleString('en')} frame${n === 1 ? '' : 's'}`;
+  const frames = (n: number): string => `${thousands(n)} frame${n === 1 ? '' : 's'}`;
   if (news.kind === 'caught-up') toolbar.log(`${frames(news.frames)} from before; following`);
   else if (news.kind === 'overtaken') toolbar.say(`framekeep: ${frames(news.frames)} replaced by the switch before they could be read`);
   else {

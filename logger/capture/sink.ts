@@ -13,6 +13,7 @@ import { fstatSync, writeSync } from 'node:fs';
 import { errnoName, FramekeepError } from '../../native/error.js';
 import { WriteBehind } from '../../native/write_behind.js';
 import { POLLOUT, pollWait } from '../../native/poll.js';
+import { thousands } from '../words.js';
 
 /** Room for a frame of MAX_FRAME bytes with a comment of 64 KiB. */
 const SMALLEST = 1 << 19;
@@ -199,7 +200,7 @@ export class ByteSink {
   }
 
   private explain(error: NodeJS.ErrnoException): FramekeepError {
-    const after = `after ${this.written.toLocaleString('en')} bytes`;
+    const after = `after ${thousands(this.written)} bytes`;
     switch (error.code) {
       case 'EPIPE': return new FramekeepError('E_OUTPUT_CLOSED', `${this.name}: whoever read it closed it ${after}`, '', { cause: error });
       case 'ENOSPC': case 'EDQUOT':

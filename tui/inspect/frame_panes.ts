@@ -2,7 +2,7 @@
  * The page of frames: list, layers and bytes, who of them has the focus, where they are on the screen, and what each of their keys does.
  * All three show one frame, the list's chosen one.
  */
-import { countText } from '../amounts.js';
+import { thousands } from '../../logger/words.js';
 import { decodeFrame } from '../decode/index.js';
 import type { Style } from '../look.js';
 import { fit, type Painter } from '../painter.js';
@@ -115,14 +115,14 @@ export class FramePanes {
     if (this.isGone) {
       this.tree.show([]);
       this.hex.show(new Uint8Array(0));
-      this.shownInfo = `Frame ${countText(number)}`;
+      this.shownInfo = `Frame ${thousands(number)}`;
       return;
     }
     // A copy: what `access` has is the next frame's soon.
     const bytes = access.bytes.slice(access.offset, access.offset + access.captured), d = decodeFrame(bytes, 0, bytes.length, access.wire);
     this.tree.show([frameLayer(access, number, id, frames.boots.find((b) => b.id === access.boot), this.begin), ...d.layers]);
     this.hex.show(bytes);
-    this.shownInfo = `Frame ${countText(number)}: ${d.protocol} ${d.info}`;
+    this.shownInfo = `Frame ${thousands(number)}: ${d.protocol} ${d.info}`;
     this.markField(true);
   }
 
@@ -143,7 +143,7 @@ export class FramePanes {
       case 'm': this.toggleMark(); return;
       case 'n': this.toMark(1); return;
       case 'N': this.toMark(-1); return;
-      case 'U': this.owner.say(`${countText(this.frames.marks.size)} unmarked`, 'good'); this.frames.marks.clear(); return;
+      case 'U': this.owner.say(`${thousands(this.frames.marks.size)} unmarked`, 'good'); this.frames.marks.clear(); return;
       case 'T': this.list.clock = CLOCKS[(CLOCKS.indexOf(this.list.clock) + 1) % CLOCKS.length]; return;
       case '<': this.list.shift = Math.max(0, this.list.shift - 8); return;
       case '>': this.list.shift += 8; return;

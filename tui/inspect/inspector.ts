@@ -13,7 +13,7 @@
  */
 import { compileFilter } from '../../logger/filter/index.js';
 import { Pool } from '../../logger/pool.js';
-import { countText } from '../amounts.js';
+import { thousands } from '../../logger/words.js';
 import type { Style } from '../look.js';
 import { drawBar, drawHelp, type HelpSection } from '../overlay.js';
 import { fit, type Painter } from '../painter.js';
@@ -99,11 +99,11 @@ export class Inspector implements Program {
   private drawTitle(p: Painter): void {
     const { frames } = this, { filter } = frames;
     p.fill('bar');
-    const live = frames.live ? ' living' : '', all = countText(frames.total);
-    const gone = frames.all.dropped > 0 ? ` (${countText(frames.all.dropped)} replaced since)` : '';
+    const live = frames.live ? ' living' : '', all = thousands(frames.total);
+    const gone = frames.all.dropped > 0 ? ` (${thousands(frames.all.dropped)} replaced since)` : '';
     const what = filter === '' ? `${all} frame${frames.total === 1 ? '' : 's'}${gone}`
-      : `${filter}: ${countText(frames.count)} of ${all}${gone}${frames.isFiltering ? '' : ` in ${frames.filterSeconds.toFixed(2)} s`}`;
-    const marks = frames.marks.size > 0 ? `, ${countText(frames.marks.size)} marked` : '';
+      : `${filter}: ${thousands(frames.count)} of ${all}${gone}${frames.isFiltering ? '' : ` in ${frames.filterSeconds.toFixed(2)} s`}`;
+    const marks = frames.marks.size > 0 ? `, ${thousands(frames.marks.size)} marked` : '';
     const right = `${what}${marks}${this.motion.isFollowing ? ', following' : ''} `;
     const path = frames.pool.path, room = p.width - right.length - live.length - 3;
     p.text(1, 0, path.length <= room ? path : room > 8 ? `…${path.slice(path.length - room + 1)}` : '', 'bar');
@@ -115,7 +115,7 @@ export class Inspector implements Program {
   private drawBottom(p: Painter): void {
     if (this.questions.isAsking) this.questions.draw(p);
     else if (this.job !== undefined) drawBar(p, 0, this.job.part, `exporting to ${this.job.file} (Escape ends it)`);
-    else if (this.frames.isFiltering) drawBar(p, 0, this.frames.progress, `filtering: ${countText(this.frames.count)} found (Escape takes the filter away)`);
+    else if (this.frames.isFiltering) drawBar(p, 0, this.frames.progress, `filtering: ${thousands(this.frames.count)} found (Escape takes the filter away)`);
     else if (this.message !== undefined) p.text(1, 0, fit(this.message.text, p.width - 1), this.message.style);
     else {
       let x = 1;

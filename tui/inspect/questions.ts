@@ -1,6 +1,6 @@
 /** What the inspector asks for on its last line: a filter, a time or number to go to, a file to export to. */
+import { thousands } from '../../logger/words.js';
 import { FramekeepError } from '../../native/error.js';
-import { countText } from '../amounts.js';
 import type { Painter } from '../painter.js';
 import { Prompt } from '../prompt.js';
 import { ExportJob, type ExportEnd } from '../top/export_job.js';
@@ -69,7 +69,7 @@ export class Questions {
   askExport(marked: boolean, started: (job: ExportJob) => void, told: (ended: ExportEnd | undefined) => void): void {
     const { frames } = this, count = marked ? frames.marks.size : frames.count;
     const name = frames.pool.path.split('/').pop()!.replace(/\.pool$/, '');
-    const line = new Prompt(`${countText(count)} ${marked ? 'marked' : 'shown'} frame${count === 1 ? '' : 's'} to:`, `${name}${marked ? '-marked' : ''}.pcapng`);
+    const line = new Prompt(`${thousands(count)} ${marked ? 'marked' : 'shown'} frame${count === 1 ? '' : 's'} to:`, `${name}${marked ? '-marked' : ''}.pcapng`);
     const entered = (file: string): string | undefined => {
       if (file === '') return undefined;
       try {

@@ -1,7 +1,7 @@
 /** The inspector's first page: what happened to the pool, on a time line and in words. */
-import { gapsText } from '../../logger/words.js';
+import { gapsText, thousands } from '../../logger/words.js';
 import type { BootReport } from '../../logger/report.js';
-import { countText, dayText, rateText, spanText } from '../amounts.js';
+import { dayText, rateText, spanText } from '../amounts.js';
 import { bytesText } from '../counters_view.js';
 import type { Look, Style } from '../look.js';
 import { fit, type Painter } from '../painter.js';
@@ -19,7 +19,7 @@ const later = (first: string, then: string): string => {
   const a = dayText(seconds(first)), b = dayText(seconds(then));
   return a !== b && a.slice(0, 10) === b.slice(0, 10) ? b.slice(11) : b;
 };
-const plural = (n: number, what: string): string => `${countText(n)} ${what}${n === 1 ? '' : 's'}`;
+const plural = (n: number, what: string): string => `${thousands(n)} ${what}${n === 1 ? '' : 's'}`;
 
 export class ReportPage {
   private readonly frames: Frames;
@@ -41,7 +41,7 @@ export class ReportPage {
     this.scroll(0);
     for (let y = 0; y < p.height && this.from + y < this.lines.length; y++) p.pieces(1, y, ...this.lines[this.from + y]);
     const below = this.lines.length - this.from - p.height;
-    if (below > 0) p.text(p.width - 12, p.height - 1, fit(` ${countText(below)} more ↓`, 12, 'right'), 'dim');
+    if (below > 0) p.text(p.width - 12, p.height - 1, fit(` ${thousands(below)} more ↓`, 12, 'right'), 'dim');
   }
 
   key(key: string): boolean {
@@ -72,7 +72,7 @@ export class ReportPage {
       lines.push([[plural(window.frames, 'frame'), 'bold'], [`, ${bytesText(window.keptBytes)}, over ${spanText(window.seconds)}, ${isWide ? span : ''}`]]);
       if (!isWide) lines.push([[span]]);
       const fill = window.fill > 0 && window.fill < 0.01 ? 'less than 1' : String(Math.floor(window.fill * 100));
-      lines.push([[`Room for ${countText(geometry.slots)}, ${fill} % used; the newest ${countText(window.guaranteed)} are sure to be found after a crash.`, 'dim']]);
+      lines.push([[`Room for ${thousands(geometry.slots)}, ${fill} % used; the newest ${thousands(window.guaranteed)} are sure to be found after a crash.`, 'dim']]);
     }
 
     const torn = lanes.reduce((sum, l) => sum + l.torn, 0), damaged = lanes.reduce((sum, l) => sum + l.damaged, 0), gaps = lanes.flatMap((l) => l.gaps);
@@ -94,7 +94,7 @@ export class ReportPage {
 
     title('Runs of the switch');
     const table = boots.map((b) => [String(b.id), b.started === null ? 'not known' : dayText(seconds(b.started)), ENDINGS[b.ending],
-      b.lastSeen === null ? '' : later(b.started ?? b.lastSeen, b.lastSeen), countText(b.frames), [b.name, b.host].filter(Boolean).join(' on ')]);
+      b.lastSeen === null ? '' : later(b.started ?? b.lastSeen, b.lastSeen), thousands(b.frames), [b.name, b.host].filter(Boolean).join(' on ')]);
     const head = ['boot', 'started', 'ended', 'last seen', 'frames', 'switch'], widths = head.map((h, i) => Math.max(h.length,
       ...table.map((r) => r[i].length)));
     const row = (cells: readonly string[]): string => cells.map((c, i) => fit(c, widths[i], i === 0 || i === 4 ? 'right' : 'left')).join('  ');
@@ -105,7 +105,7 @@ export class ReportPage {
       lines.push([[`  Boot ${b.id}`, 'bold'], [b.known ? '' : ': its block is gone, so its ports have numbers only', 'warn'],
         [b.keep === '' ? '' : `, kept: ${b.keep}`], [b.kernelRestarted === true ? ', the machine has booted since' : ''],
         [b.software === '' ? '' : `, ${b.software}, pid ${b.pid}`, 'dim']]);
-      const fates = Object.entries(b.verdicts).sort((x, y) => y[1] - x[1]).map(([what, n]) => `${countText(n)} ${what}`).join(', ');
+      const fates = Object.entries(b.verdicts).sort((x, y) => y[1] - x[1]).map(([what, n]) => `${thousands(n)} ${what}`).join(', ');
       if (fates !== '') wrap(fates, 'normal', 4);
       const name = Math.max(4, ...b.ports.map((port) => port.spec.length));
       for (const port of b.ports) {
@@ -148,7 +148,7 @@ function drawTimeLine(chart: TimeLine, boots: readonly BootReport[], look: Look)
     const end = row.to >= 0 ? Math.min(row.to + 1, chart.columns) : 0, mark = endMark(boot.ending, look), bar = cells.join('');
     lines.push([[`  ${fit(`boot ${row.id}`, LABEL)}`], ...dashed(bar.slice(0, end), boot.ending === 'without a word' ? 'warn' : 'accent'),
       [mark, boot.ending === 'without a word' ? 'bad' : 'good'], [bar.slice(end + 1), 'dim'],
-      [fit(countText(boot.frames), TAIL - 2, 'right'), 'normal']]);
+      [fit(thousands(boot.frames), TAIL - 2, 'right'), 'normal']]);
     const faults = Array<string>(chart.columns).fill(' ');
     for (const at of [...row.torn, ...row.gaps]) faults[at] = '^';
     if (row.torn.length + row.gaps.length > 0) lines.push([[' '.repeat(LABEL + 2)], [faults.join('').trimEnd(), 'bad'],

@@ -2,7 +2,8 @@
  * What happened, newest last: told by the switch on its control socket, or seen in the counters between two looks. What repeats is one
  * line with a count.
  */
-import { countText, rateText } from '../amounts.js';
+import { thousands } from '../../logger/words.js';
+import { rateText } from '../amounts.js';
 import type { Style } from '../look.js';
 import type { SwitchState, SwitchWatch } from './switch_watch.js';
 
@@ -37,8 +38,8 @@ export class EventLog {
     if (before === undefined || seconds <= 0) return;
     const g = now.global, was = before.global;
     if (!told && g.frozen !== was.frozen) this.add(g.frozen > 0 ? 'the pool is frozen: nothing new is kept' : 'frames are kept again', g.frozen > 0 ? 'warn' : 'good', `frozen${g.frozen}`);
-    if (!told && g.moved > was.moved) this.add(`${countText(g.moved - was.moved)} address${g.moved - was.moved === 1 ? '' : 'es'} moved to another port`, 'warn', 'moves');
-    if (!told && g.fdbFull > was.fdbFull) this.add(`the forwarding table is full: ${countText(g.fdbFull - was.fdbFull)} times an address was not learned`, 'bad', 'fdb-full');
+    if (!told && g.moved > was.moved) this.add(`${thousands(g.moved - was.moved)} address${g.moved - was.moved === 1 ? '' : 'es'} moved to another port`, 'warn', 'moves');
+    if (!told && g.fdbFull > was.fdbFull) this.add(`the forwarding table is full: ${thousands(g.fdbFull - was.fdbFull)} times an address was not learned`, 'bad', 'fdb-full');
     for (const p of now.ports) {
       const old = before.ports.find((o) => o.id === p.id && o.spec === p.spec);
       if (old === undefined) {

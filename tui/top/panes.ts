@@ -1,5 +1,6 @@
 /** The panes of the dashboard beside the ports: the pool, tables of talkers and protocols, the forwarding table, events. */
-import { clockText, countIn, countText, rateText, spanText } from '../amounts.js';
+import { thousands } from '../../logger/words.js';
+import { clockText, countIn, rateText, spanText } from '../amounts.js';
 import { bytesText } from '../counters_view.js';
 import type { History } from '../graph.js';
 import { List } from '../list.js';
@@ -53,7 +54,7 @@ export function drawPool(p: Painter, watch: SwitchWatch, window: PoolWindow | un
   for (const head of window.heads(width)) p.text(1 + head, 0, '▼', tall ? 'mark' : 'marked');
   const now = watch.isAlive ? Date.now() / 1000 : watch.lastSeconds, fill = window.held / window.slots;
   const percent = fill > 0 && fill < 0.01 ? '<1' : String(Math.floor(fill * 100));
-  p.pieces(1, y + 1, [`${percent} % full`, 'bold'], [`: ${countText(window.held)} of ${countText(window.slots)} frames${window.lanes.length > 1 ? ` in ${window.lanes.length} lanes` : ''}`],
+  p.pieces(1, y + 1, [`${percent} % full`, 'bold'], [`: ${thousands(window.held)} of ${thousands(window.slots)} frames${window.lanes.length > 1 ? ` in ${window.lanes.length} lanes` : ''}`],
     ...window.newest > 0 ? [[`; oldest ${spanText(now - window.oldest)}, newest ${spanText(now - window.newest)} old`]] as const : [['; no frame yet']] as const,
     ...g.frozen > 0 ? [['  FROZEN', 'warn']] as const : []);
   const rates = window.lanes.map((_, n) => watch.keptOfLanes[n] === undefined ? 0 : lately(watch.keptOfLanes[n]));
@@ -64,17 +65,17 @@ export function drawPool(p: Painter, watch: SwitchWatch, window: PoolWindow | un
   p.text(1, y + 2, until);
   if (p.height > y + 3) {
     p.pieces(1, y + 3, [fit(pool, Math.min(pool.length, Math.max(20, p.width - 60))), 'dim'],
-      [`; ${countText(g.committed)} frames, ${bytesText(g.keptBytes)}, ${countText(g.commits)} commits in this run; ${countText(g.freeBuffers)} of ${countText(g.buffers)} buffers free`, 'dim']);
+      [`; ${thousands(g.committed)} frames, ${bytesText(g.keptBytes)}, ${thousands(g.commits)} commits in this run; ${thousands(g.freeBuffers)} of ${thousands(g.buffers)} buffers free`, 'dim']);
   }
   if (p.height > y + 4) p.pieces(1, y + 4, ['█', 'accent'], [' this run  '], ['▒', 'other'], [' earlier runs  '], ['░', 'dim'], [' empty  '], ['▼', 'mark'], [' where the next frame goes']);
 }
 
 /** What was looked at for the tables, in so many words; in fewer where they do not fit. */
 export function sampleText(sample: FrameSample, isAlive: boolean, filter: string, width: number): string {
-  const of = Math.round(sample.of), when = isAlive ? 'the last minute' : 'its last minute', matching = filter === '' ? '' : `; ${countText(sample.selected)} match`;
+  const of = Math.round(sample.of), when = isAlive ? 'the last minute' : 'its last minute', matching = filter === '' ? '' : `; ${thousands(sample.selected)} match`;
   if (of === 0) return `no frame kept in ${when}`;
-  const isAll = sample.looked >= of, long = isAll ? `all ${countText(of)} kept frames of ${when}${matching}` : `${countText(sample.looked)} of ${countText(of)} kept frames of ${when}, scaled${matching}`;
-  return long.length <= width ? long : `${isAll ? `all ${countText(of)} kept frames` : `${countText(sample.looked)} of ${countText(of)}, scaled`}${matching}`;
+  const isAll = sample.looked >= of, long = isAll ? `all ${thousands(of)} kept frames of ${when}${matching}` : `${thousands(sample.looked)} of ${thousands(of)} kept frames of ${when}, scaled${matching}`;
+  return long.length <= width ? long : `${isAll ? `all ${thousands(of)} kept frames` : `${thousands(sample.looked)} of ${thousands(of)}, scaled`}${matching}`;
 }
 
 /** Frames and bytes, and each one's share of the bytes. */
@@ -108,7 +109,7 @@ export function drawFdb(p: Painter, list: List, fdb: FdbState, focused: boolean,
     const e = fdb.entries[index], seen = e.isStatic ? 'static' : e.ageSeconds < 120 ? `${e.ageSeconds} s` : e.ageSeconds < 7200 ? `${Math.round(e.ageSeconds / 60)} min` : spanText(e.ageSeconds);
     line.text(0, 0, `${e.mac} ${vlans ? `${(e.vlan === 0 ? '' : String(e.vlan)).padStart(4)} ` : ''}${fit(portName(e.port), port)} ${seen.padStart(8)}`);
   });
-  if (more) p.text(0, p.height - 1, `the first ${countText(fdb.entries.length)} of ${countText(fdb.total)}; framekeep fdb shows all`, 'dim');
+  if (more) p.text(0, p.height - 1, `the first ${thousands(fdb.entries.length)} of ${thousands(fdb.total)}; framekeep fdb shows all`, 'dim');
 }
 
 export function drawEvents(p: Painter, list: List, log: EventLog, focused: boolean): void {
@@ -117,6 +118,6 @@ export function drawEvents(p: Painter, list: List, log: EventLog, focused: boole
   // Newest first; the list's own order is by time.
   list.draw(p, focused, (line, index) => {
     const e = events[events.length - 1 - index];
-    line.pieces(0, 0, [`${clockText(e.last)} `, 'dim'], [e.text, e.style], ...e.times > 1 ? [[` (${countText(e.times)} times since ${clockText(e.first)})`, 'dim'] as const] : []);
+    line.pieces(0, 0, [`${clockText(e.last)} `, 'dim'], [e.text, e.style], ...e.times > 1 ? [[` (${thousands(e.times)} times since ${clockText(e.first)})`, 'dim'] as const] : []);
   });
 }

@@ -1,5 +1,6 @@
 /** The ports of the dashboard: a line each with its rates and a history, and all that is known of the one that is chosen. */
-import { countIn, countText, rateText } from '../amounts.js';
+import { thousands } from '../../logger/words.js';
+import { countIn, rateText } from '../amounts.js';
 import { graph, valuesIn, type History } from '../graph.js';
 import type { List } from '../list.js';
 import { fit, type Painter } from '../painter.js';
@@ -49,10 +50,10 @@ export function drawPorts(p: Painter, list: List, watch: SwitchWatch, focused: b
 
 /** Where a port's frames went: two lines that add up. */
 function accountLines(p: PortSnapshot): string[] {
-  const drops = Object.entries(p.dropped).filter(([, n]) => n > 0).sort((a, b) => b[1] - a[1]).map(([why, n]) => `${why} ${countText(n)}`);
+  const drops = Object.entries(p.dropped).filter(([, n]) => n > 0).sort((a, b) => b[1] - a[1]).map(([why, n]) => `${why} ${thousands(n)}`);
   return [
-    `${p.spec}: received ${countText(p.received)} = forwarded ${countText(p.forwarded)} + flooded ${countText(p.flooded)} + dropped ${countText(droppedOf(p))}${drops.length > 0 ? ` (${drops.join(', ')})` : ''}`,
-    `kept ${countText(p.kept)}, not selected ${countText(p.notSelected)}, lost ${countText(p.lost)}; sent ${countText(p.sent)}${p.txFull > 0 ? `, TX ring full ${countText(p.txFull)}` : ''}${p.note !== '' ? `; ${p.note}` : ''}`,
+    `${p.spec}: received ${thousands(p.received)} = forwarded ${thousands(p.forwarded)} + flooded ${thousands(p.flooded)} + dropped ${thousands(droppedOf(p))}${drops.length > 0 ? ` (${drops.join(', ')})` : ''}`,
+    `kept ${thousands(p.kept)}, not selected ${thousands(p.notSelected)}, lost ${thousands(p.lost)}; sent ${thousands(p.sent)}${p.txFull > 0 ? `, TX ring full ${thousands(p.txFull)}` : ''}${p.note !== '' ? `; ${p.note}` : ''}`,
   ];
 }
 
@@ -82,7 +83,7 @@ export function drawPort(p: Painter, watch: SwitchWatch, port: PortSnapshot): vo
   let x = 0, down = y;
   columns.filter((c) => c.length > 0).forEach((column, i) => {
     if (i === 3) { x = 0; down = y + Math.max(columns[0].length, 5) + 1; }
-    column.forEach(([what, n], row) => p.pieces(x, down + row, [`${fit(what, Math.max(12, Math.min(21, width - 16)))} `, 'dim'], [countText(n).padStart(Math.min(15, width - 14)), what === 'lost' && n > 0 ? 'bad' : 'normal']));
+    column.forEach(([what, n], row) => p.pieces(x, down + row, [`${fit(what, Math.max(12, Math.min(21, width - 16)))} `, 'dim'], [thousands(n).padStart(Math.min(15, width - 14)), what === 'lost' && n > 0 ? 'bad' : 'normal']));
     x += width;
   });
   if (port.note !== '') p.text(0, p.height - 1, fit(port.note, p.width), 'dim');
