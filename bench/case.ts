@@ -19,8 +19,8 @@ export type Median = (contestant: string, figure: string) => number | undefined;
 /** A line of the summary. */
 export interface Row {
   readonly what: string;
-  /** The figure that is compared with the target: mostly a ratio; undefined where it could not be had. */
-  readonly ratio?: number;
+  /** The figure that is compared with the target: mostly a ratio; undefined (in JSON null) where it could not be had. */
+  readonly ratio?: number | undefined | null;
   /** Otherwise the absolute figure is. */
   readonly value?: number;
   readonly unit?: string;
@@ -72,8 +72,8 @@ export interface Settings {
 
 /** Which rows met their targets: undefined where there is no target, or no figure. */
 export function isMet(row: Row): boolean | undefined {
-  const figure = row.ratio ?? row.value;
-  if (row.target === undefined || figure === undefined || Number.isNaN(figure)) return undefined;
+  const figure = 'ratio' in row ? row.ratio : row.value;
+  if (row.target === undefined || figure === undefined || figure === null || Number.isNaN(figure)) return undefined;
   return figure >= (row.target.atLeast ?? -Infinity) && figure <= (row.target.atMost ?? Infinity);
 }
 

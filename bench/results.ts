@@ -29,7 +29,7 @@ export function conclude(of: Case, result: CaseResult): void {
     result.medians[contestant] = Object.fromEntries(names.map((name) => [name, medianOf(rounds.map((f) => f[name]).filter((x) => x !== undefined))]));
   }
   const median: Median = (contestant, figure) => result.medians[contestant]?.[figure];
-  result.rows = of.rows(median);
+  result.rows = of.rows(median).map((row) => 'ratio' in row ? { ...row, ratio: row.ratio ?? null } : row);  // JSON has no undefined
   result.plots = of.plots?.(median) ?? [];
 }
 
@@ -37,10 +37,10 @@ const number = (x: number): string => x === 0 ? '0' : Math.abs(x) >= 1000 ? thou
 
 /** A row's cells: what, target, ratio, absolute figure, whether it was met. */
 export function cells(row: Row): [what: string, target: string, ratio: string, figure: string, met: string] {
-  const { target, ratio, value, unit } = row, met = isMet(row), ofValue = ratio === undefined && unit !== undefined ? ` ${unit}` : '';
+  const { target, ratio, value, unit } = row, met = isMet(row), ofValue = !('ratio' in row) && unit !== undefined ? ` ${unit}` : '';
   const wanted = target === undefined ? '' : target.atLeast !== undefined ? `≥ ${number(target.atLeast)}${ofValue}` : `≤ ${number(target.atMost!)}${ofValue}`;
   const figure = value === undefined ? '–' : `${number(value)}${unit === undefined ? '' : ` ${unit}`}`;
-  return [row.what, wanted, ratio === undefined ? '' : number(ratio), figure, met === undefined ? '' : met ? 'met' : 'MISSED'];
+  return [row.what, wanted, typeof ratio === 'number' ? number(ratio) : '', figure, met === undefined ? '' : met ? 'met' : 'MISSED'];
 }
 
 /** What is to be said of a case where the two CPUs shared no cache during some measurements (fabric/options.ts). */

@@ -50,6 +50,7 @@ test('interrupted, the bench prints what it has', async (t) => {
 test('a row says whether its target was met, of its ratio first', (t) => {
   t.deepEqual(cells({ what: 'a', ratio: 0.5, value: 3, unit: 'M', target: { atLeast: 0.7 } }), ['a', '≥ 0.70', '0.50', '3.00 M', 'MISSED']);
   t.deepEqual(cells({ what: 'b', value: 3, unit: 'µs', target: { atMost: 35 } }), ['b', '≤ 35.0 µs', '', '3.00 µs', 'met']);
+  t.deepEqual(cells({ what: 'd', ratio: undefined, value: 3, unit: 'M', target: { atLeast: 0.7 } }), ['d', '≥ 0.70', '', '3.00 M', '']);
   t.deepEqual(cells({ what: 'c', target: { atMost: 35 } }), ['c', '≤ 35.0', '', '–', '']);
 });
 
