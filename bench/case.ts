@@ -73,7 +73,7 @@ export interface Settings {
 /** Which rows met their targets: undefined where there is no target, or no figure. */
 export function isMet(row: Row): boolean | undefined {
   const figure = 'ratio' in row ? row.ratio : row.value;
-  if (row.target === undefined || figure === undefined || figure === null || Number.isNaN(figure)) return undefined;
+  if (row.target === undefined || typeof figure !== 'number' || Number.isNaN(figure)) return undefined;
   return figure >= (row.target.atLeast ?? -Infinity) && figure <= (row.target.atMost ?? Infinity);
 }
 

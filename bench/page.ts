@@ -27,12 +27,12 @@ export function writePage(docs: string, report: Report): void {
       for (const row of result.rows) out.push(`| ${cells(row).join(' | ')} |`);
       out.push('');
     }
-    for (const row of result.rows) if (row.note !== undefined) out.push(`* ${row.what}: ${row.note}`);
-    const absent = [...Object.entries(result.missing), ...Object.entries(result.failed)];
-    for (const [contestant, why] of absent) out.push(`* not measured: ${contestant}: ${why.split('\n')[0]}`);
-    const apart = apartInWords(result);
-    if (apart !== undefined) out.push(`* ${apart}`);
-    if (apart !== undefined || absent.length > 0 || result.rows.some((r) => r.note !== undefined)) out.push('');
+    const remarks = [
+      ...result.rows.flatMap((row) => row.note === undefined ? [] : [`${row.what}: ${row.note}`]),
+      ...[...Object.entries(result.missing), ...Object.entries(result.failed)].map(([contestant, why]) => `not measured: ${contestant}: ${why.split('\n')[0]}`),
+      ...apartInWords(result),
+    ];
+    if (remarks.length > 0) out.push(...remarks.map((remark) => `* ${remark}`), '');
     for (const plot of result.plots) {
       writeFileSync(join(docs, 'performance', `${plot.name}.svg`), svg(plot));
       out.push(`![${plot.title}](performance/${plot.name}.svg)`, '');

@@ -43,10 +43,10 @@ export function cells(row: Row): [what: string, target: string, ratio: string, f
   return [row.what, wanted, typeof ratio === 'number' ? number(ratio) : '', figure, met === undefined ? '' : met ? 'met' : 'MISSED'];
 }
 
-/** What is to be said of a case where the two CPUs shared no cache during some measurements (fabric/options.ts). */
-export function apartInWords({ rounds }: CaseResult): string | undefined {
+/** What is to be said of a case where the two CPUs shared no cache during some measurements (fabric/options.ts): a line, or none. */
+export function apartInWords({ rounds }: CaseResult): string[] {
   const all = Object.values(rounds).flat(), apart = all.filter((figures) => figures['nearShare'] < NEAR_SHARE).length;
-  return apart === 0 ? undefined : `during ${apart} of ${all.length} measurements the two CPUs shared no cache`;
+  return apart === 0 ? [] : [`during ${apart} of ${all.length} measurements the two CPUs shared no cache`];
 }
 
 /** The summary: a section a case. */
@@ -63,8 +63,7 @@ export function table(results: readonly CaseResult[]): string {
       out.push(line(cells(row)));
       if (row.note !== undefined) out.push(`    ${row.note}`);
     }
-    const apart = apartInWords(result);
-    if (apart !== undefined) out.push(`    ${apart}`);
+    for (const remark of apartInWords(result)) out.push(`    ${remark}`);
     for (const [contestant, why] of Object.entries(result.missing)) out.push(`    missing: ${contestant}: ${why}`);
     for (const [contestant, why] of Object.entries(result.failed)) out.push(`    FAILED: ${contestant}: ${why.split('\n').slice(0, 4).join(' ').slice(0, 300)}`);
   }

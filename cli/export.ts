@@ -5,7 +5,7 @@
  * With --follow being interrupted is how it ends: exit code 0.
  */
 import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync, readSync, statSync, type Stats } from 'node:fs';
-import { thousands } from '../logger/words.js';
+import { count, thousands } from '../logger/words.js';
 import { FramekeepError } from '../native/error.js';
 import { ByteSink, sinkBytes } from '../logger/capture/index.js';
 import { exportPool, type ExportResult } from '../logger/export.js';
@@ -86,8 +86,8 @@ function summary(r: ExportResult): Record<string, unknown> {
 
 function sentence(r: ExportResult, write: string, follow: boolean): string {
   const left = ([[r.notSelected, 'not selected'], [r.overtaken, 'replaced by the switch before they could be read'], [r.orphans, 'parts of frames whose beginning is overwritten']] as const)
-    .filter(([count]) => count > 0).map(([count, what]) => `; ${thousands(count)} ${what}`).join('');
+    .filter(([n]) => n > 0).map(([n, what]) => `; ${thousands(n)} ${what}`).join('');
   const rate = r.seconds > 0.5 ? `, ${(r.bytes / 1e6 / r.seconds).toFixed(0)} MB/s` : '';
-  return `${thousands(r.frames)} frame${r.frames === 1 ? '' : 's'}, ${thousands(r.frameBytes)} bytes, in ${r.seconds.toFixed(1)} s${rate}${write === '-' ? '' : ` to ${write}`}${left}`
+  return `${count(r.frames, 'frame')}, ${thousands(r.frameBytes)} bytes, in ${r.seconds.toFixed(1)} s${rate}${write === '-' ? '' : ` to ${write}`}${left}`
     + `${r.aborted && !follow ? '; interrupted: the file ends after the last of them' : ''}${r.report.findings.map((f) => `\n  ${f}`).join('')}`;
 }

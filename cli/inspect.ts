@@ -5,7 +5,7 @@
 import { FramekeepError } from '../native/error.js';
 import { Pool } from '../logger/pool.js';
 import { inspectPool, type BootReport, type PoolReport } from '../logger/report.js';
-import { gapsText, thousands } from '../logger/words.js';
+import { count, gapsText, thousands } from '../logger/words.js';
 import { columns } from './columns.js';
 import { EXIT } from './exit.js';
 import type { Colours, Io } from './io.js';
@@ -32,23 +32,23 @@ export async function run(options: InspectOptions, io: Io): Promise<number> {
 function* lines(report: PoolReport, eachBoot: boolean, c: Colours): Generator<string> {
   const { geometry, medium, window, boots, lanes } = report;
   yield `${c.bold(report.path)}  ${report.live ? c.green('a switch is keeping frames in it') : 'no switch has it'}`;
-  yield `  ${size(geometry.bytes)} on ${medium.kind}, buffers of ${geometry.chunk} bytes, ${plural(geometry.lanes, 'lane')}, format ${report.version}, made ${moment(report.created, 0)}`;
+  yield `  ${size(geometry.bytes)} on ${medium.kind}, buffers of ${geometry.chunk} bytes, ${count(geometry.lanes, 'lane')}, format ${report.version}, made ${moment(report.created, 0)}`;
   yield `  ${medium.promise}`;
   yield '';
 
   yield c.bold('Kept');
   if (window.frames === 0) yield '  no frame';
   else {
-    yield `  ${plural(window.frames, 'frame')}, ${size(window.keptBytes)}, in ${duration(window.seconds)}${rates(window)}`;
+    yield `  ${count(window.frames, 'frame')}, ${size(window.keptBytes)}, in ${duration(window.seconds)}${rates(window)}`;
     yield `  from ${moment(window.oldest!)}`;
     yield `  to   ${moment(window.newest!)}`;
   }
   const shownFill = window.fill > 0 && window.fill < 0.01 ? 'less than 1' : String(Math.floor(window.fill * 100));
-  yield `  room for ${plural(geometry.slots, 'frame')}, ${shownFill} % used; of those, the newest ${thousands(window.guaranteed)} are sure to be found after a crash`;
+  yield `  room for ${count(geometry.slots, 'frame')}, ${shownFill} % used; of those, the newest ${thousands(window.guaranteed)} are sure to be found after a crash`;
   for (const lane of lanes) {
     const name = lanes.length > 1 ? `  lane ${lane.lane}: ` : '  ';
     const off = ([['torn', lane.torn], ['damaged', lane.damaged], ['cut off', lane.beyond], ['ghosts', lane.ghosts], ['conflicts', lane.conflicts], ['being written', lane.inFlight]] as const)
-      .filter(([, count]) => count > 0).map(([what, count]) => `${thousands(count)} ${what}`);
+      .filter(([, n]) => n > 0).map(([what, n]) => `${thousands(n)} ${what}`);
     if (lane.newest >= 0) yield `${name}sequence ${lane.oldest} to ${lane.newest}${off.length > 0 ? `; ${off.join(', ')}` : ''}`;
     else if (lanes.length > 1 || off.length > 0) yield `${name}no record${off.length > 0 ? `; ${off.join(', ')}` : ''}`;
     if (lane.gaps.length > 0) yield `${name}${gapsText(lane.gaps)}`;
@@ -106,7 +106,6 @@ function rates({ framesPerSecond, bitsPerSecond }: { framesPerSecond: number; bi
   return framesPerSecond > 0 ? `: ${thousands(Math.round(framesPerSecond))} frames/s, ${scaled(bitsPerSecond, 1000, ['bit/s', 'kbit/s', 'Mbit/s', 'Gbit/s'])}` : '';
 }
 
-const plural = (x: number, what: string): string => `${thousands(x)} ${what}${x === 1 ? '' : 's'}`;
 const size = (bytes: number): string => scaled(bytes, 1024, ['bytes', 'KiB', 'MiB', 'GiB', 'TiB']);
 function scaled(x: number, base: number, units: readonly string[]): string {
   let i = 0;

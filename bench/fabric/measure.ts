@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { Contestant, Figures, Settings } from '../case.js';
 import { run } from '../child.js';
 import { availableParallelism } from 'node:os';
-import { FABRIC, NEAR_SHARE, TRIES, type FabricFigures, type FabricOptions } from './options.js';
+import { FABRIC, NEAR_SHARE, PATIENCE, TRIES, type FabricFigures, type FabricOptions } from './options.js';
 
 const worker = fileURLToPath(new URL('worker.js', import.meta.url));
 
@@ -26,14 +26,14 @@ export function typescript(name: string, settings: Settings, wanted: Partial<Fab
   const options = optionsFor(settings, wanted);
   return {
     name,
-    measure: () => untilNear(settings, [process.execPath, worker, JSON.stringify(options)]),
+    measure: () => untilNear(settings, [process.execPath, worker, JSON.stringify(options)], options.seconds),
   };
 }
 
 /** What the program prints, from a time when the CPUs were near for most of it (options.ts); the last try's, if there was none. */
-export async function untilNear(settings: Settings, program: readonly string[]): Promise<Figures> {
+export async function untilNear(settings: Settings, program: readonly string[], seconds: number): Promise<Figures> {
   for (let repeated = 0; ; repeated++) {
-    const { stdout } = await run([...before(settings), ...program], { seconds: 120 }), figures = JSON.parse(stdout) as FabricFigures;
+    const { stdout } = await run([...before(settings), ...program], { seconds: 60 + (1 + PATIENCE) * seconds }), figures = JSON.parse(stdout) as FabricFigures;
     if (figures.nearShare >= NEAR_SHARE || repeated === TRIES - 1 || settings.quick) return { ...figures, repeated };
   }
 }

@@ -36,7 +36,7 @@ export const FABRIC: FabricOptions = {
 /**
  * It is measured in slices, and a slice counts if before and after it a cache line took less than this from CPU to CPU, in ns: on a virtual
  * machine the host says which CPUs these are, and changes its mind from second to second. Where they share no cache (160 to 180 ns on
- * Zen 4, against 25 to 45) a frame takes twice as long, in C++ as in TypeScript. Mirrored in bench/reference/fabric.cc.
+ * Zen 4, against 25 to 45) a frame takes twice as long, in C++ as in TypeScript.
  */
 export const NEAR_NS = 100;
 export const SLICE_SECONDS = 0.02;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Contestant, Settings } from '../case.js';
 import { compileReference, compilerLacks } from '../reference.js';
 import { optionsFor, untilNear } from './measure.js';
-import type { FabricOptions } from './options.js';
+import { NEAR_NS, PATIENCE, SLICE_SECONDS, type FabricOptions } from './options.js';
 import { mixedTemplates, plainTemplates, traffic } from './traffic.js';
 
 export function reference(name: string, settings: Settings, wanted: Partial<FabricOptions>): Contestant {
@@ -21,7 +21,7 @@ export function reference(name: string, settings: Settings, wanted: Partial<Fabr
         const file = join(directory, 'traffic');
         writeFileSync(file, Buffer.concat([Uint32Array.of(ports.length, lengths.length), counts, lengths].map((a) => Buffer.from(a.buffer, a.byteOffset, a.byteLength)).concat(ports.map((p) => Buffer.from(p.heads)), Buffer.from(templates))));
         return await untilNear(settings, [program, file, join(directory, 'pool'), ...[o.poolBytes, o.ringSize, o.macs, ['each', 'first', 'stream'].indexOf(o.writes), o.keep === '' ? 1 : 0, o.flush ? 1 : 0,
-          o.warmSeconds, o.seconds, o.cpu, o.sourceCpu, o.most].map(String)]);
+          o.warmSeconds, o.seconds, o.cpu, o.sourceCpu, o.most, NEAR_NS, SLICE_SECONDS, PATIENCE].map(String)], o.seconds);
       } finally {
         rmSync(directory, { recursive: true, force: true });
       }

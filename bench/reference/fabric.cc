@@ -5,7 +5,8 @@
 // It is not a switch: no flooding, ageing, VLANs, filters, partial checksums, port states, counters by reason, recovery; its
 // record has no CRC. With keeping it is limited by the flushes alone.
 //
-//   fabric TRAFFIC POOL pool-bytes ring-size macs writes keep flush warm-seconds seconds cpu source-cpu most-waiting
+//   fabric TRAFFIC POOL pool-bytes ring-size macs writes keep flush warm-seconds seconds cpu source-cpu most-waiting near-ns slice-seconds patience
+//   (the last three: fabric/options.ts)
 //   prints {"busyNs":…,"mpps":…,"nsPerFrame":…,"keptMpps":…,"droppedShare":…,"burst":…,…,"nearShare":…}
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -23,7 +24,6 @@ using namespace framekeep;
 namespace {
 
 constexpr uint32_t kBurst = 256, kChunkShift = 11, kHeadroom = 256, kMaxBatch = 1024, kNobody = ~0u;
-constexpr double kNearNs = 100, kSliceSeconds = 0.02, kPatience = 0.7;  // fabric/options.ts
 
 double Now() { timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return double(t.tv_sec) + double(t.tv_nsec) / 1e9; }
 [[noreturn]] void Die(const char* what) { perror(what); exit(1); }
@@ -201,11 +201,11 @@ std::vector<uint8_t> ReadAll(const char* path) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 14) { fprintf(stderr, "see the head of fabric.cc for its arguments\n"); return 2; }
+  if (argc != 17) { fprintf(stderr, "see the head of fabric.cc for its arguments\n"); return 2; }
   const auto arg = [&](int i) { return strtoull(argv[i], nullptr, 10); };
   const uint64_t pool_bytes = arg(3);
   const auto ring_size = uint32_t(arg(4)), macs = uint32_t(arg(5)), writes = uint32_t(arg(6)), most = uint32_t(arg(13));
-  const double warm = atof(argv[9]), seconds = atof(argv[10]);
+  const double warm = atof(argv[9]), seconds = atof(argv[10]), near_ns = atof(argv[14]), slice_seconds = atof(argv[15]), patience = atof(argv[16]) * seconds;
   const int cpu = atoi(argv[11]), source_cpu = atoi(argv[12]);
   if (cpu >= 0) { cpu_set_t set; CPU_ZERO(&set); CPU_SET(cpu, &set); if (sched_setaffinity(0, sizeof set, &set)) Die("sched_setaffinity"); }
 
@@ -262,11 +262,11 @@ int main(int argc, char** argv) {
   for (double was = source.Handover(); took < seconds;) {
     const Totals before = Read(loop, source);
     const size_t turns_before = loop.turns.size();
-    const double slice = loop.Run(kSliceSeconds);
+    const double slice = loop.Run(slice_seconds);
     const Totals after = Read(loop, source);
     const double is = source.Handover();
-    const bool is_near = std::max(was, is) < kNearNs;
-    if (is_near || spent > kPatience * seconds) {
+    const bool is_near = std::max(was, is) < near_ns;
+    if (is_near || spent > patience) {
       for (int i = 0; i < kTotals; i++) sum[i] += after[i] - before[i];
       took += slice;
     } else loop.turns.resize(turns_before);

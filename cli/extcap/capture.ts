@@ -4,7 +4,7 @@
  */
 import { closeSync, constants } from 'node:fs';
 import { setTimeout as after } from 'node:timers/promises';
-import { thousands } from '../../logger/words.js';
+import { count, thousands } from '../../logger/words.js';
 import { FramekeepError } from '../../native/error.js';
 import { ByteSink } from '../../logger/capture/index.js';
 import { compileFilter } from '../../logger/filter/index.js';
@@ -60,9 +60,8 @@ function momentOf(last: number, isLive: boolean): Moment | undefined {
 }
 
 function tell(news: FollowNews, toolbar: Toolbar, freezer: Freezer): void {
-  const frames = (n: number): string => `${thousands(n)} frame${n === 1 ? '' : 's'}`;
-  if (news.kind === 'caught-up') toolbar.log(`${frames(news.frames)} from before; following`);
-  else if (news.kind === 'overtaken') toolbar.say(`framekeep: ${frames(news.frames)} replaced by the switch before they could be read`);
+  if (news.kind === 'caught-up') toolbar.log(`${count(news.frames, 'frame')} from before; following`);
+  else if (news.kind === 'overtaken') toolbar.say(`framekeep: ${count(news.frames, 'frame')} replaced by the switch before they could be read`);
   else {
     toolbar.say(`framekeep: the switch was started again (boot ${news.boot})`);
     void freezer.comeBack();

@@ -1,5 +1,5 @@
 /** The inspector's first page: what happened to the pool, on a time line and in words. */
-import { gapsText, thousands } from '../../logger/words.js';
+import { count, gapsText, thousands } from '../../logger/words.js';
 import type { BootReport } from '../../logger/report.js';
 import { dayText, rateText, spanText } from '../amounts.js';
 import { bytesText } from '../counters_view.js';
@@ -19,7 +19,6 @@ const later = (first: string, then: string): string => {
   const a = dayText(seconds(first)), b = dayText(seconds(then));
   return a !== b && a.slice(0, 10) === b.slice(0, 10) ? b.slice(11) : b;
 };
-const plural = (n: number, what: string): string => `${thousands(n)} ${what}${n === 1 ? '' : 's'}`;
 
 export class ReportPage {
   private readonly frames: Frames;
@@ -69,7 +68,7 @@ export class ReportPage {
       // A record of damage may have the time 0, which the report says as none.
       const { oldest, newest } = window, isWide = width >= 110;
       const span = oldest === null || newest === null ? 'at a time that is not known.' : `from ${dayText(seconds(oldest))} to ${later(oldest, newest)}.`;
-      lines.push([[plural(window.frames, 'frame'), 'bold'], [`, ${bytesText(window.keptBytes)}, over ${spanText(window.seconds)}, ${isWide ? span : ''}`]]);
+      lines.push([[count(window.frames, 'frame'), 'bold'], [`, ${bytesText(window.keptBytes)}, over ${spanText(window.seconds)}, ${isWide ? span : ''}`]]);
       if (!isWide) lines.push([[span]]);
       const fill = window.fill > 0 && window.fill < 0.01 ? 'less than 1' : String(Math.floor(window.fill * 100));
       lines.push([[`Room for ${thousands(geometry.slots)}, ${fill} % used; the newest ${thousands(window.guaranteed)} are sure to be found after a crash.`, 'dim']]);
@@ -85,9 +84,9 @@ export class ReportPage {
       wrap(`${holes}${endMark('without a word', look)} killed or crashed  ${endMark('in order', look)} ended in order  ${endMark('running', look)} running`, 'dim');
       const nothing = torn === 0 && damaged === 0 && gaps.length === 0 && report.findings.length === 0;
       if (nothing) wrap('No record is torn, none is damaged, no frame is missing between the oldest and the newest.', 'good');
-      if (torn > 0) wrap(`${plural(torn, 'record')} torn by a crash in mid-batch: never acknowledged, or the oldest, which that batch was replacing.`, 'warn');
+      if (torn > 0) wrap(`${count(torn, 'record')} torn by a crash in mid-batch: never acknowledged, or the oldest, which that batch was replacing.`, 'warn');
       if (gaps.length > 0) wrap(`${gapsText(gaps)}.`, 'warn');
-      if (damaged > 0) wrap(`${plural(damaged, 'record')} damaged where no crash tears any.`, 'bad');
+      if (damaged > 0) wrap(`${count(damaged, 'record')} damaged where no crash tears any.`, 'bad');
     }
     for (const finding of report.findings) wrap(`${finding[0].toUpperCase()}${finding.slice(1)}.`, 'bad');
     for (const note of report.notes) if (!/torn by a crash|left by a crash/.test(note)) wrap(`${note[0].toUpperCase()}${note.slice(1)}.`);
@@ -110,7 +109,7 @@ export class ReportPage {
       const name = Math.max(4, ...b.ports.map((port) => port.spec.length));
       for (const port of b.ports) {
         const c = port.counters;
-        lines.push([['    '], [fit(port.spec || `port ${port.id}`, Math.min(name, width >> 1))], [`  ${plural(port.frames, 'frame')} here`],
+        lines.push([['    '], [fit(port.spec || `port ${port.id}`, Math.min(name, width >> 1))], [`  ${count(port.frames, 'frame')} here`],
           [c === null ? '' : `; received ${rateText(c.received)}, kept ${rateText(c.kept)}${c.lost > 0 ? `, lost ${rateText(c.lost)}` : ''}`, 'dim'],
           [port.note === '' ? '' : `  ${port.note}`, 'dim']]);
       }

@@ -1,7 +1,7 @@
 /** An export that runs while the dashboard goes on: how far it is, how it ended, a way to end it. */
 import { closeSync, openSync, unlinkSync } from 'node:fs';
 import { basename } from 'node:path';
-import { thousands } from '../../logger/words.js';
+import { count } from '../../logger/words.js';
 import { FramekeepError } from '../../native/error.js';
 import { ByteSink, sinkBytes } from '../../logger/capture/index.js';
 import { exportPool } from '../../logger/export.js';
@@ -48,7 +48,7 @@ export class ExportJob {
           },
         });
         // The file's name last: where the line is too long, that is what is cut.
-        return `${thousands(result.frames)} frame${result.frames === 1 ? '' : 's'}${result.aborted ? ', as far as it came,' : ''} in ${wish.file}`;
+        return `${count(result.frames, 'frame')}${result.aborted ? ', as far as it came,' : ''} in ${wish.file}`;
       } finally {
         pool.close();
         closeSync(fd);
